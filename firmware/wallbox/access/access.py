@@ -1,0 +1,158 @@
+"""What a tapped card does: start or stop charging, or register cards; it never touches pilot or contactor."""
+
+import asyncio
+from time import ticks_add, ticks_diff
+
+from micropython import const
+
+from wallbox.access.cards import CAPACITY, masked
+
+_REGISTRATION_MS = const(60000)  # without a card, registration ends by itself (R17)
+_WATCH_MS = const(250)  # how soon registration notices that a car was plugged in
+_DEAD_MS = const(2000)  # the same card again within this time is one and the same tap
+
+# Why a card was not registered, as told in the log.
+_REFUSED = {
+    "known": "it is registered already",
+    "full": "the list is full (%d cards)" % CAPACITY,
+    "setup": "it is the setup card",
+    "random": "its number changes at every touch, as with phones and bank cards",
+    "failed": "the list could not be saved",
+}
+
+
+class Access:
+    """Cards against session.
+
+    `session` needs authorise(id_tag) -> bool, stop(reason), active, id_tag; `snapshot` car_connected,
+    state, faulted, out_of_use, starting, updating; `clock` ticks_ms().
+    """
+
+    def __init__(self, cards, settings, session, snapshot, buzzer, clock, log):
+        self._cards = cards
+        self._settings = settings
+        self._session = session
+        self._snapshot = snapshot
+        self._buzzer = buzzer
+        self._clock = clock
+        self._log = log
+        self._last_uid = None
+        self._last_ticks = 0
+        self._ends = 0
+        self._opened = asyncio.Event()
+        self.registration = False
+
+    def card(self, uid: str) -> None:
+        """A card, its UID as upper-case hex, was tapped."""
+        now = self._clock.ticks_ms()
+        if uid == self._last_uid and 0 <= ticks_diff(now, self._last_ticks) < _DEAD_MS:
+            return
+        self._last_uid = uid
+        self._last_ticks = now
+        kind = self._cards.kind(uid)
+        if self.registration and self._not_standby() is None:
+            self._register(uid, kind)
+        elif kind == "setup":
+            self._open_registration()
+        elif kind == "charging":
+            self._charge(uid)
+        else:
+            self._reject(uid, "it is not registered")
+
+    def _reject(self, uid: str, why: str) -> None:
+        text = "card %s was refused: %s" % (masked(uid), why)
+        self._log.add("warning", "access", "card_refused", text, card=masked(uid))
+        self._buzzer.play("reject")
+
+    # Charging (R3, R43).
+
+    def _charge(self, uid: str) -> None:
+        session = self._session
+        if not self._settings["access_control"]:
+            text = "card %s has nothing to do: access control is off" % masked(uid)
+            self._log.add("info", "access", "card_not_needed", text, card=masked(uid))
+        elif not session.active:
+            self._authorise(uid)
+        elif session.id_tag != uid:
+            self._reject(uid, "another card or the backend started this session")
+        else:
+            self._accept(uid, "card_stops", "card %s stops charging")
+            session.stop("card")
+
+    def _authorise(self, uid: str) -> None:
+        if not self._session.authorise(uid):
+            self._reject(uid, "charging cannot be authorised now")
+            return
+        self._accept(uid, "card_accepted", "card %s authorises charging")
+
+    def _accept(self, uid: str, code: str, text: str) -> None:
+        self._log.add("info", "access", code, text % masked(uid), card=masked(uid))
+        self._buzzer.play("accepted")
+
+    # Registration (R17).
+
+    def _not_standby(self):
+        """Why cards cannot be registered now, or None: only in standby without a car (manual 8.5.1)."""
+        snapshot = self._snapshot
+        if snapshot.car_connected or self._session.active:
+            return "a car is connected"
+        if snapshot.faulted:
+            return "there is a fault"
+        busy = snapshot.starting or snapshot.updating or snapshot.out_of_use
+        return None if not busy and snapshot.state.startswith("A") else "the wallbox is not in standby"
+
+    def _open_registration(self) -> None:
+        why = self._not_standby()
+        if why is not None:
+            self._reject(self._cards.setup, why)
+            return
+        self._extend()
+        self._set_registration(True)
+        self._log.add("info", "access", "registration_on", "registration of charging cards begins")
+        self._buzzer.play("registration_on")
+        self._opened.set()
+
+    def _close_registration(self, why: str) -> None:
+        self._set_registration(False)
+        self._log.add("info", "access", "registration_off", "registration of charging cards ends: " + why)
+        self._buzzer.play("registration_off")
+
+    def _set_registration(self, on: bool) -> None:
+        self.registration = on
+        self._cards.registration = on
+
+    def _extend(self) -> None:
+        self._ends = ticks_add(self._clock.ticks_ms(), _REGISTRATION_MS)
+
+    def _register(self, uid: str, kind: str) -> None:
+        if kind == "setup":
+            self._close_registration("setup card")
+            return
+        self._extend()
+        try:
+            result = self._cards.add(uid)
+        except OSError:
+            # Logged by the list, which has undone the change.
+            result = "failed"
+        if result == "added":
+            self._buzzer.play("card_registered")
+        else:
+            self._reject(uid, _REFUSED[result])
+
+    async def run(self) -> None:
+        """End registration when its time is over or when the box leaves standby."""
+        while True:
+            await self._opened.wait()
+            self._opened.clear()
+            while self.registration:
+                await asyncio.sleep_ms(_WATCH_MS)
+                self._watch()
+
+    def _watch(self) -> None:
+        if not self.registration:
+            return
+        why = self._not_standby()
+        if why is None and ticks_diff(self._ends, self._clock.ticks_ms()) <= 0:
+            why = "no card for %d s" % (_REGISTRATION_MS // 1000)
+        if why is not None:
+            self._close_registration(why)

@@ -1,0 +1,271 @@
+"""The composition root: the only place that knows all parts and wires them together."""
+
+import asyncio
+from time import ticks_diff
+
+from micropython import const
+
+import hal.buzzer
+import hal.clock
+import hal.contact
+import hal.contactor
+import hal.flash
+import hal.leds
+import hal.net
+import hal.pilot
+import hal.rcm
+import hal.reader
+import hal.rs485
+import hal.supply
+import hal.system
+import hal.temperature
+import hal.watchdog
+from mfrc522 import Mfrc522
+from wallbox import VERSION, status
+from wallbox.access.access import Access
+from wallbox.access.cards import Cards
+from wallbox.access.reader import CardReader
+from wallbox.charging import control as loop
+from wallbox.charging.delay import RestartDelay
+from wallbox.charging.offer import Offer
+from wallbox.charging.session import Session
+from wallbox.charging.snapshot import Snapshot
+from wallbox.charging.states import NAMES as STATE_NAMES
+from wallbox.charging.why import Why
+from wallbox.clock import Clock
+from wallbox.energy.load import LoadLimit
+from wallbox.energy.reader import MeterReader
+from wallbox.energy.rtu import RtuMaster
+from wallbox.events import EventLog, Ring
+from wallbox.panel.buzzer import Buzzer
+from wallbox.panel.led import LedBar
+from wallbox.protection.faults import CATALOGUE, COMMUNICATION, METER, PERSISTENT_MASK, STORAGE, Faults
+from wallbox.storage.sessions import SessionStore
+from wallbox.storage.settings import Settings
+from wallbox.storage.store import Store
+from wallbox.supervisor import Supervisor
+
+# A product rating, not a setting: 6 m of 6 mm2 cable and a 32 A contactor.
+_CABLE_MA = const(32_000)
+_RING_SIZE = const(64)
+# Housekeeping looks at contact, communication and latches this often.
+_HOUSEKEEPING_MS = const(250)
+_COMMUNICATION_MS = const(3_000)
+_VERSION = const(1)
+
+
+class Board:
+    """One instance of each device of the control loop."""
+
+    def __init__(self):
+        self.pilot = hal.pilot.Pilot()
+        self.contactor = hal.contactor.Contactor()
+        self.rcm = hal.rcm.Rcm()
+        self.supply = hal.supply.Supply()
+        self.temperature = hal.temperature.Temperature()
+
+
+class App:
+    """All parts of the wallbox; `run` never ends but by a reset."""
+
+    def __init__(self):
+        self.board = Board()
+        self.clock = Clock(hal.clock)
+        self.log = EventLog(self.clock)
+        self.snapshot = Snapshot()
+        self._mount()
+        self.settings = Settings(Store(self._folder, "settings", _VERSION, self.log), self.log)
+        self.ring = Ring(_RING_SIZE)
+        self.faults = Faults(self.clock, self._fault_raised, self._fault_cleared)
+        self.offer = Offer(self.clock, self._poke)
+        self.delay = RestartDelay(self.settings, hal.system, self.log)
+        store = SessionStore(self._folder, self.log)
+        self.session = Session(self.clock, self.settings, store, self.log, self._poke)
+        self.control = loop.Control(
+            self.clock,
+            self.board,
+            self.faults,
+            self.offer,
+            self.session,
+            self.delay,
+            self.snapshot,
+            self.ring,
+        )
+        self._latches = Store(self._folder, "latches", _VERSION, self.log)
+        self._latched = self._restore_latches()
+        self._build_panel()
+        self._build_energy()
+        self.why = Why(self.clock, self.settings, self.snapshot, self.faults, self.offer, self.session, self.delay)
+        self._contact = hal.contact.Contact()
+        self._net = hal.net.Net()
+        self._net_ok_at = self.clock.ticks_ms()
+        self._contact_closed = False
+        self._why_code = None
+        self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
+        self.settings.listeners.append(self._settings_changed)
+        self._settings_changed(None)
+
+    def _mount(self) -> None:
+        self._folder = hal.flash.mount()
+        self.log.attach(self._folder)
+
+    def _build_panel(self) -> None:
+        self.buzzer = Buzzer(hal.buzzer.Buzzer())
+        self.led = LedBar(hal.leds.Leds(), self.snapshot, self.settings, self.buzzer, self.clock)
+        self.cards = Cards(Store(self._folder, "cards", _VERSION, self.log), self.log)
+        self.access = Access(self.cards, self.settings, self.session, self.snapshot, self.buzzer, self.clock, self.log)
+        self.reader = CardReader(Mfrc522(hal.reader.ReaderSpi()), self.access.card, self.log)
+
+    def _build_energy(self) -> None:
+        master = RtuMaster(hal.rs485.Rs485(), self.clock)
+        self.meter = MeterReader(master, self.settings, self.clock, self.log)
+        self.load = LoadLimit(self.meter, self.settings, self.offer, self.snapshot, self.clock, self.log)
+
+    # -- called by parts -----------------------------------------------------------------------------
+
+    def _poke(self) -> None:
+        self.control.poke()
+
+    def _fault_raised(self, fault: int, value: int) -> None:
+        self.ring.put(loop.EVENT_FAULT, fault, value)
+
+    def _fault_cleared(self, fault: int) -> None:
+        self.ring.put(loop.EVENT_CLEARED, fault, 0)
+
+    def _settings_changed(self, keys) -> None:
+        self.control.configure(self.settings)
+        rated = self.settings["rated_a"] * 1000
+        self.offer.set("installer", rated, "rated current set by the installer", "installer")
+        self.offer.set("cable", _CABLE_MA, "rating of cable and contactor", "product")
+        self._apply_contact()
+
+    def _stop(self, reason: str) -> None:
+        """Make safe, then reset; the way out for a safety task that failed."""
+        self.control.safe_stop()
+        self.log.add("error", "supervisor", "reset", reason)
+        self.log.flush()
+        hal.system.reset(reason)
+
+    def _restore_latches(self) -> int:
+        mask = self._latches.load() or 0
+        if not isinstance(mask, int):
+            mask = 0
+        self.faults.restore(mask)
+        return mask
+
+    def clear_weld(self) -> None:
+        """Service has exchanged the contactor: the only way to end a weld latch (R10)."""
+        for fault in range(len(CATALOGUE)):
+            if CATALOGUE[fault][0] == "weld":
+                self.faults.clear(fault)
+        self.control.poke()
+
+    # -- tasks ----------------------------------------------------------------------------------------
+
+    async def _housekeeping(self, watch) -> None:
+        """Slow things that look at the loop from outside: log, latches, contact, communication."""
+        while True:
+            self._drain()
+            self._save_latches()
+            self._watch_contact()
+            self._watch_communication()
+            self._note_why()
+            watch.beat(_HOUSEKEEPING_MS * 20)
+            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
+
+    def _drain(self) -> None:
+        event = self.ring.get()
+        while event is not None:
+            self._log_event(*event)
+            event = self.ring.get()
+
+    def _log_event(self, code: int, a: int, b: int) -> None:
+        add = self.log.add
+        if code == loop.EVENT_STATE:
+            add("info", "pilot", "state", "%s -> %s" % (STATE_NAMES[a], STATE_NAMES[b]))
+        elif code == loop.EVENT_FAULT:
+            row = CATALOGUE[a]
+            level = "error" if row[1] else "warning"
+            add(level, "protection", "fault_" + row[0], "%s (%d %s)" % (row[6], b, row[5]))
+        elif code == loop.EVENT_CLEARED:
+            add("info", "protection", "cleared_" + CATALOGUE[a][0], "gone: %s" % CATALOGUE[a][0])
+        elif code == loop.EVENT_SWITCH:
+            what = "closed" if a else "opened"
+            add("info", "contactor", what, "contactor %s (%d mA)" % (what, b))
+        elif code == loop.EVENT_SELF_TEST:
+            what = "passed" if a else "failed"
+            add("info" if a else "error", "rcm", "self_test_" + what, "residual current self-test " + what)
+        elif code == loop.EVENT_OFFER:
+            add("info", "offer", "offer", "%d mA offered (%s)" % (a, self.offer.winner.name))
+
+    def _save_latches(self) -> None:
+        mask = self.faults.active & PERSISTENT_MASK
+        if mask == self._latched:
+            return
+        try:
+            self._latches.save(mask)
+            self._latched = mask
+            self._report(STORAGE, False)
+        except OSError as error:
+            self.log.add("error", "storage", "not_stored", "a latched fault could not be stored: %r" % error)
+            self._report(STORAGE, True)
+
+    def _report(self, fault: int, present: bool) -> None:
+        self.faults.report(fault, present, 0, self.clock.ticks_ms())
+
+    def _watch_contact(self) -> None:
+        closed = self._contact.closed()
+        if closed != self._contact_closed:
+            self._contact_closed = closed
+            what = "closed" if closed else "opened"
+            self.log.add("warning", "contact", "peak_shaving_" + what, "peak shaving contact " + what)
+            self._apply_contact()
+
+    def _apply_contact(self) -> None:
+        """R22: contact closed, total power at most the peak shaving limit."""
+        if not self._contact_closed:
+            self.offer.clear("peak_shaving")
+            return
+        volts = self.settings["nominal_v"] * self.settings["phases"]
+        ma = self.settings["peak_shaving_w"] * 1000 // volts
+        self.offer.set("peak_shaving", ma, "the peak shaving contact is closed", "grid operator")
+
+    def _watch_communication(self) -> None:
+        now = self.clock.ticks_ms()
+        if self._net.module_ok():
+            self._net_ok_at = now
+        lost = ticks_diff(now, self._net_ok_at) >= _COMMUNICATION_MS
+        if self.snapshot.communication_ok == lost:
+            self.snapshot.communication_ok = not lost
+            self.snapshot.changed.set()
+            self._report(COMMUNICATION, lost)
+        meter_lost = self.settings["meter_model"] != "none" and not self.meter.valid
+        if meter_lost != self.faults.is_active(METER) and not self.snapshot.starting:
+            self._report(METER, meter_lost)
+
+    def _note_why(self) -> None:
+        answer = self.why.answer()
+        if answer["code"] != self._why_code:
+            self._why_code = answer["code"]
+            self.log.add("info", "why", answer["code"], answer["text"])
+
+    async def run(self) -> None:
+        """Start every task and supervise them."""
+        self.log.add("info", "wallbox", "start", "version %s starts after %s" % (VERSION, hal.system.reset_cause()))
+        self.control.begin()
+        add = self.supervisor.add
+        add("control", self.control.run, safety=True)
+        add("session", self.session.run)
+        add("housekeeping", self._housekeeping)
+        add("log", lambda watch: self.log.run())
+        add("led", lambda watch: self.led.run())
+        add("buzzer", lambda watch: self.buzzer.run())
+        add("reader", lambda watch: self.reader.run())
+        add("access", lambda watch: self.access.run())
+        add("meter", lambda watch: self.meter.run())
+        add("load", lambda watch: self.load.run())
+        await self.supervisor.run()
+
+    def status(self) -> dict:
+        """See `wallbox.status`."""
+        return status.status(self)

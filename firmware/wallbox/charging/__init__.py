@@ -1,0 +1,1 @@
+"""The charge itself: control pilot, contactor, session and the current that is offered."""

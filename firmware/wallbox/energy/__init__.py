@@ -1,0 +1,1 @@
+"""Energy: the external meter, and what its readings allow the car to draw."""

@@ -1,0 +1,1 @@
+"""What the front panel shows and sounds; it reads the snapshot and changes nothing else."""

@@ -1,0 +1,1 @@
+"""What must never go wrong: faults and the measurements that reveal them."""

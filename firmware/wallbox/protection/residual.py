@@ -1,0 +1,114 @@
+"""Residual current: watches the monitor's trip output and value, and tests it before it is relied upon (R9).
+
+The trip output opens the contactor in hardware; what happens here comes on top of that.
+"""
+
+from time import ticks_diff
+
+from micropython import const
+
+from wallbox.protection.faults import RCM_SELF_TEST, RESIDUAL_CURRENT
+from wallbox.timer import Timer
+
+# Upper ends of the trip bands: 3..6 mA DC, 15..30 mA AC (product data; IEC 62955 and RCD practice). The
+# module trips inside the bands; the analogue value is the second opinion for a module that does not.
+_DC_TRIP_UA = const(6_000)
+_AC_TRIP_UA = const(30_000)
+
+# Test pulse: modules want 30 ms..1.2 s (Bender RCMB104); ours ends as soon as the trip output shows.
+_TEST_SHOWS_MS = const(800)
+# The output stays high until the module has settled: 1.2 s on the slowest (WARP's sequence), with margin.
+_TEST_ENDS_MS = const(1_500)
+# R9: a test at least every 24 h.
+_TEST_AGAIN_MS = const(24 * 3600 * 1000)
+# R9: at most 3 automatic recoveries an hour.
+_RECOVERIES = const(3)
+_HOUR_MS = const(3_600_000)
+
+_IDLE = const(0)
+_PULSE = const(1)
+_RELEASE = const(2)
+
+
+class ResidualCurrent:
+    """Owner of a hal `Rcm`; `on_test(passed)` tells each finished self-test and may not allocate."""
+
+    def __init__(self, hal, faults, on_test):
+        self.hal = hal
+        self._faults = faults
+        self._on_test = on_test
+        self._phase = _IDLE
+        self._timer = Timer()
+        self._again = Timer()
+        self._hour = Timer()
+        self._recovered = [0] * _RECOVERIES
+        self._recoveries = 0
+        self.passed = False
+        self.timers = (self._timer, self._again, self._hour)
+
+    @property
+    def testing(self) -> bool:
+        """A self-test is under way."""
+        return self._phase != _IDLE
+
+    @property
+    def test_due(self) -> bool:
+        """The last passed test is more than 24 h old, or there was none."""
+        return not self._again.running
+
+    def start_test(self, now: int) -> None:
+        """Begin a self-test; only with an open contactor, for the test trips it."""
+        self.passed = False
+        self._phase = _PULSE
+        self._timer.start(now, _TEST_SHOWS_MS)
+        self.hal.set_test(True)
+
+    def update(self, now: int) -> None:
+        """One control step: sample, judge, go on with a test."""
+        hal = self.hal
+        hal.sample()
+        self._again.expired(now)
+        if self._phase == _IDLE:
+            above = hal.dc_ua >= _DC_TRIP_UA or hal.ac_ua >= _AC_TRIP_UA
+            tripped = hal.tripped or above
+            if tripped:
+                self.passed = False
+            self._faults.report(RESIDUAL_CURRENT, tripped, max(hal.dc_ua, hal.ac_ua), now)
+        elif self._phase == _PULSE:
+            if hal.tripped:
+                hal.set_test(False)
+                self._phase = _RELEASE
+                self._timer.start(now, _TEST_ENDS_MS)
+            elif self._timer.expired(now):
+                hal.set_test(False)
+                self._end(now, False)
+        elif not hal.tripped:
+            self._end(now, True)
+        elif self._timer.expired(now):
+            self._end(now, False)
+
+    def _end(self, now: int, passed: bool) -> None:
+        self._phase = _IDLE
+        self._timer.stop()
+        self.passed = passed
+        if passed:
+            self._again.start(now, _TEST_AGAIN_MS)
+        else:
+            self._faults.report(RCM_SELF_TEST, True, 0, now)
+        self._on_test(passed)
+
+    def may_recover(self, now: int) -> bool:
+        """Whether a latched trip may be cleared after a passed test: not more than 3 times an hour."""
+        self._hour.expired(now)
+        return not self._hour.running
+
+    def recovered(self, now: int) -> None:
+        """Note an automatic recovery; after the third the next must wait until the first is an hour old."""
+        slot = self._recoveries % _RECOVERIES
+        self._recovered[slot] = now
+        self._recoveries += 1
+        if self._recoveries >= _RECOVERIES:
+            oldest = self._recovered[self._recoveries % _RECOVERIES]
+            left = _HOUR_MS - ticks_diff(now, oldest)
+            if left > 0:
+                self._hour.start(now, left)

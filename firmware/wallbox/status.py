@@ -1,0 +1,37 @@
+"""The status of the whole wallbox as one dict: what the control API, the apps and the panel show."""
+
+
+def status(app) -> dict:
+    """JSON-ready snapshot; amperes, volts and degrees as numbers, pilot voltages in mV, duty in permille."""
+    view = app.snapshot
+    return {
+        "pilot": {
+            "state": view.state,
+            "duty_permille": view.duty_permille,
+            "high_mv": view.high_mv,
+            "low_mv": view.low_mv,
+        },
+        "contactor": {
+            "commanded": view.contactor_commanded,
+            "closed": view.contactor_closed,
+            "phases": [bool(view.contactor_live & (1 << i)) for i in range(3)],
+            "operations": app.control.contactor.operations,
+            "load_openings": app.control.contactor.load_openings,
+        },
+        "led": app.led.status(),
+        "offered_a": view.offered_ma / 1000,
+        "allowed_a": view.allowed_ma / 1000,
+        "limits": app.offer.status(),
+        "limited_by": app.offer.winner.name,
+        "why": app.why.answer(),
+        "faults": app.faults.status(),
+        "session": app.session.status(),
+        "cards": app.cards.status(),
+        "meter": app.meter.status(),
+        "backend": {"connected": False, "url": app.settings["ocpp_url"]},
+        "currents_a": [ma / 1000 for ma in view.currents_ma],
+        "volts": [mv / 1000 for mv in view.volts_mv],
+        "temperature_c": view.temperature_deci_c / 10,
+        "uptime_ms": app.clock.uptime_ms(),
+        "utc": app.clock.utc_iso(),
+    }

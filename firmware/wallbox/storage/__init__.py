@@ -1,0 +1,1 @@
+"""What outlives a power cut: settings, cards, sessions and counters; it decides nothing about charging."""

@@ -1,0 +1,227 @@
+"""Charging sessions and lifetime counters over power cuts; a session is lost nowhere and counted once."""
+
+import json
+
+from micropython import const
+
+from journal import Journal
+from wallbox.storage.store import Store
+
+# A power cut costs at most what came since the last checkpoint. A checkpoint erases one block of flash:
+# at 22 kW for 8 h a day these give 350 a day, on 128 blocks of 100,000 erases more than 90 years.
+CHECKPOINT_WH = const(500)
+CHECKPOINT_S = const(300)
+# 8 files of 4,000 bytes hold the newest 150 sessions or more: half a year of a daily charge.
+HISTORY_FILES = const(8)
+# A record must fit into the journal with what closing adds to it.
+_RECORD_BYTES = const(800)
+_REASON_CHARS = const(64)
+# Closed sessions that wait while the journal refuses; fits into a Store (8 KB) with the longest records.
+_WAITING = const(8)
+_COUNTERS = ("total_wh", "sessions", "contactor_ops")
+
+
+class SessionStore:
+    """The open session, the history and the counters.
+
+    A record is a dict: id (rises by one, never reused), energy_wh, duration_s, stop_reason (None while
+    open) and what `open` was given, such as start_utc, start_uptime_s and id_tag.
+
+    One Store holds everything that must change together, and saving it is the moment at which a session
+    is opened or closed; the history is written after that and completed at the next start if power failed.
+    When flash refuses, everything goes on in RAM, is logged once, and the next write brings it all.
+    """
+
+    def __init__(self, folder: str, log, journal=None):
+        self._log = log
+        self._journal = journal or Journal(folder, "history", HISTORY_FILES)
+        self._store = Store(folder, "sessions", 1, log)
+        self._refused = False
+        self._state = self._checked(self._store.load())
+        self._catch_up()
+        self._saved = self._mark()
+
+    def _checked(self, found) -> dict:
+        """The stored state with only what is usable in it."""
+        state = {"next": 1, "open": None, "waiting": []}
+        state.update(dict.fromkeys(_COUNTERS, 0))
+        if found is None:
+            return state
+        lost = []
+        if not isinstance(found, dict):
+            found = {}
+            lost.append("all")
+        for name in ("next",) + _COUNTERS:
+            value = found.get(name, 0)
+            if type(value) is int and value >= state[name]:
+                state[name] = value
+            elif name in found:
+                lost.append("%s %r" % (name, value))
+        record = found.get("open")
+        if _is_record(record):
+            state["open"] = record
+        elif record is not None:
+            lost.append("the open session")
+        waiting = found.get("waiting")
+        for record in waiting if isinstance(waiting, list) else ():
+            if _is_record(record):
+                state["waiting"].append(record)
+            else:
+                lost.append("a closed session")
+        if lost:
+            self._log.add("error", "sessions", "sessions_damaged", "damaged and lost: " + ", ".join(lost))
+        return state
+
+    def _catch_up(self) -> None:
+        """Make state and history agree: a cut or a lost copy can leave either behind the other."""
+        state = self._state
+        last = 0
+        counted = 0
+        for record in self._records():
+            last = record["id"]
+            opened = state["open"]
+            if opened and opened["id"] <= last:
+                state["next"] = opened["id"]
+                state["open"] = None
+            if last >= state["next"]:
+                self._count(record)
+                state["next"] = last + 1
+                counted += 1
+        if self._journal.damaged:
+            text = "%d damaged records of the session history left out" % self._journal.damaged
+            self._log.add("error", "sessions", "history_damaged", text, records=self._journal.damaged)
+        if counted:
+            text = "%d sessions counted again from the history; counters may be too low" % counted
+            self._log.add("warning", "sessions", "sessions_recounted", text, sessions=counted)
+        state["waiting"] = [record for record in state["waiting"] if record["id"] > last]
+        newest = state["open"] or (state["waiting"] and state["waiting"][-1])
+        if newest:
+            state["next"] = max(state["next"], newest["id"] + 1)
+        if counted or state["waiting"]:
+            self._write()
+
+    def _records(self):
+        """Yield the history, oldest first; a record that a refused write brought twice comes once."""
+        last = 0
+        for line in self._journal.records():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if _is_record(record) and record["id"] > last:
+                last = record["id"]
+                yield record
+
+    def _count(self, record: dict) -> None:
+        self._state["sessions"] += 1
+        self._state["total_wh"] += record["energy_wh"]
+
+    def _mark(self) -> tuple:
+        record = self._state["open"]
+        return (record["energy_wh"], record["duration_s"]) if record else (0, 0)
+
+    def _write(self) -> None:
+        state = self._state
+        try:
+            self._store.save(state)
+            self._saved = self._mark()
+            while state["waiting"]:
+                self._journal.append(json.dumps(state["waiting"][0]).encode())
+                del state["waiting"][0]
+        except OSError as error:
+            if not self._refused:
+                self._refused = True
+                self._log.add("error", "sessions", "flash_refused", "sessions kept in RAM only: %s" % error)
+            return
+        if self._refused:
+            self._refused = False
+            self._log.add("info", "sessions", "flash_works", "sessions kept on flash again")
+
+    def open(self, record: dict) -> int:
+        """Begin a session with the fields of `record` (up to 800 bytes as JSON) and return its id.
+
+        A session that is still open is closed first, with reason "superseded".
+        """
+        record = dict(record)
+        record.update({"id": 0, "energy_wh": 0, "duration_s": 0, "stop_reason": None})
+        size = len(json.dumps(record))
+        if size > _RECORD_BYTES:
+            raise ValueError("session: %d bytes; allowed: up to %d" % (size, _RECORD_BYTES))
+        if self._state["open"]:
+            self._log.add("warning", "sessions", "superseded", "a session was still open as the next began")
+            self.close("superseded")
+        record["id"] = self._state["next"]
+        self._state["next"] += 1
+        self._state["open"] = record
+        self._write()
+        return record["id"]
+
+    def checkpoint(self, energy_wh: int, duration_s: int) -> bool:
+        """Take over the figures of the open session; True when it was time to write them to flash.
+
+        Both are of the whole session, so after a restart what `current` said plus what came since; a
+        value below the one known is ignored. Cheap, so call it as often as the figures change.
+        """
+        record = self._state["open"]
+        if record is None:
+            return False
+        record["energy_wh"] = max(record["energy_wh"], energy_wh)
+        record["duration_s"] = max(record["duration_s"], duration_s)
+        grown_wh = record["energy_wh"] - self._saved[0]
+        if grown_wh < CHECKPOINT_WH and not (grown_wh and record["duration_s"] - self._saved[1] >= CHECKPOINT_S):
+            return False
+        if self._refused and record["duration_s"] - self._saved[1] < CHECKPOINT_S:
+            return False
+        self._write()
+        return True
+
+    def close(self, reason: str, energy_wh: int = 0, duration_s: int = 0):
+        """End the open session for `reason` and count it; returns its record, None when none is open."""
+        record = self._state["open"]
+        if record is None:
+            return None
+        record["energy_wh"] = max(record["energy_wh"], energy_wh)
+        record["duration_s"] = max(record["duration_s"], duration_s)
+        record["stop_reason"] = reason[:_REASON_CHARS]
+        self._state["open"] = None
+        self._count(record)
+        self._state["waiting"].append(record)
+        if len(self._state["waiting"]) > _WAITING:
+            lost = self._state["waiting"].pop(0)["id"]
+            self._log.add("error", "sessions", "history_lost", "session %d left out of the history" % lost)
+        self._write()
+        return dict(record)
+
+    def count_contactor(self, operations: int = 1) -> None:
+        """Add to the lifetime count of contactor operations; reaches flash with the next write."""
+        self._state["contactor_ops"] += operations
+
+    def current(self):
+        """A copy of the open session's record, at start the one a power cut interrupted; None without one."""
+        record = self._state["open"]
+        return dict(record) if record else None
+
+    def totals(self) -> dict:
+        """Lifetime total_wh (with the open session), sessions closed, contactor_ops."""
+        totals = {name: self._state[name] for name in _COUNTERS}
+        totals["total_wh"] += self._state["open"]["energy_wh"] if self._state["open"] else 0
+        return totals
+
+    def history(self, count: int) -> list:
+        """Up to `count` closed sessions, newest first."""
+        newest = []
+        for record in self._records():
+            newest.append(record)
+            if len(newest) > count:
+                del newest[0]
+        last = newest[-1]["id"] if newest else 0
+        newest += [dict(record) for record in self._state["waiting"] if record["id"] > last]
+        newest.reverse()
+        return newest[:count]
+
+
+def _is_record(record) -> bool:
+    if not isinstance(record, dict):
+        return False
+    values = [record.get(name) for name in ("id", "energy_wh", "duration_s")]
+    return all(type(value) is int and value >= 0 for value in values) and values[0] > 0

@@ -1,0 +1,120 @@
+"""One small value kept in two checksummed copies; reading it never raises, whatever is found on flash."""
+
+import json
+import os
+import struct
+from binascii import crc32
+
+from micropython import const
+
+_MAGIC = b"WBST"
+_HEADER = "<4sHIII"
+_HEADER_BYTES = const(18)
+# Bounds memory and the time flash is busy; the largest value, 100 cards of 10 bytes, takes 2.4 KB.
+_PAYLOAD_BYTES = const(8192)
+_ENOENT = const(2)
+
+
+class Store:
+    """Keeps one JSON value under `folder/name.0` and `folder/name.1`, written in turn.
+
+    `version` (0..65535) is the version of the value's form: a copy of any other version is not read, and
+    not overwritten before a save of this version is safe in the other copy.
+    """
+
+    def __init__(self, folder: str, name: str, version: int, log):
+        self._path = folder + "/" + name + "."
+        self._name = name
+        self._version = version
+        self._log = log
+        self._slot = None
+        self._sequence = 0
+
+    def load(self):
+        """The newest value whole and of this version, or None; what had to be given up is logged."""
+        best = newest = None
+        wrong = []
+        for slot in (0, 1):
+            found = self._read(slot)
+            if found is None:
+                continue
+            if isinstance(found, str):
+                wrong.append("copy %d %s" % (slot, found))
+                continue
+            version, sequence, value = found
+            newest = max(newest or (0, 0), (sequence, slot))
+            if version != self._version:
+                wrong.append("copy %d has version %d, not %d" % (slot, version, self._version))
+            elif best is None or sequence > best[0]:
+                best = sequence, slot, value
+        self._sequence, self._slot = newest or (0, 1)
+        if best:
+            self._slot = best[1]
+        if wrong:
+            self._report(", ".join(wrong), best)
+        return best[2] if best else None
+
+    def _report(self, wrong: str, best) -> None:
+        if best:
+            self._log.add("warning", "storage", "copy_lost", "%s: %s; save %d used" % (self._name, wrong, best[0]))
+        else:
+            self._log.add("error", "storage", "value_lost", "%s: %s; stored value lost" % (self._name, wrong))
+
+    def _read(self, slot: int):
+        """(version, sequence, value) of a copy, None when there is none, or a text saying what is wrong."""
+        path = self._path + str(slot)
+        try:
+            if os.stat(path)[6] > _HEADER_BYTES + _PAYLOAD_BYTES:
+                return "too long"
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            return None if error.errno == _ENOENT else "unreadable (%s)" % error
+        if len(data) < _HEADER_BYTES:
+            return "cut short"
+        magic, version, sequence, length, check = struct.unpack(_HEADER, data)
+        payload = memoryview(data)[_HEADER_BYTES:]
+        if magic != _MAGIC:
+            return "not a store"
+        if len(payload) != length:
+            return "cut short"
+        if crc32(payload, crc32(memoryview(data)[4:14])) != check:
+            return "damaged"
+        if version != self._version:
+            return version, sequence, None
+        try:
+            return version, sequence, json.loads(data[_HEADER_BYTES:])
+        except ValueError:
+            return "not JSON"
+
+    def save(self, value) -> bool:
+        """Store `value` whole or not at all; False when it is stored already and nothing was written.
+
+        OSError when flash refuses: the former value is still there. ValueError when it is too long.
+        """
+        payload = json.dumps(value).encode()
+        if len(payload) > _PAYLOAD_BYTES:
+            raise ValueError("%s: %d bytes; allowed: up to %d" % (self._name, len(payload), _PAYLOAD_BYTES))
+        if self._slot is None:
+            self.load()
+        if self._holds(payload):
+            return False
+        slot = 1 - self._slot
+        sequence = self._sequence + 1
+        with open(self._path + str(slot), "wb") as file:
+            file.write(self._header(sequence, payload) + payload)
+        self._slot = slot
+        self._sequence = sequence
+        return True
+
+    def _header(self, sequence: int, payload: bytes) -> bytes:
+        fields = struct.pack("<HII", self._version, sequence, len(payload))
+        return _MAGIC + fields + struct.pack("<I", crc32(payload, crc32(fields)))
+
+    def _holds(self, payload: bytes) -> bool:
+        try:
+            with open(self._path + str(self._slot), "rb") as file:
+                data = file.read(_HEADER_BYTES + len(payload) + 1)
+        except OSError:
+            return False
+        return data == self._header(self._sequence, payload) + payload
