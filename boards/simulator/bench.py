@@ -1,0 +1,173 @@
+"""The simulator around the firmware: starts it as a board does, and again after every reset or power cut."""
+
+import asyncio
+import gc
+import sys
+from asyncio import core
+
+from commands import Commands
+from control import Server
+from micropython import const
+from realtime import RealTime
+from record import Record
+from virtual import VirtualTime
+
+from plant import board
+from plant.board import FirmwareReset, PowerCut, WatchdogReset
+
+# A firmware that fails at every start is not started for ever.
+_CRASHES = const(5)
+_SOUND_MS = const(60_000)  # a run that lasted longer than this was no failed start
+_CRASH_PAUSE_MS = const(1_000)
+# What the simulator itself consists of stays loaded when the firmware goes.
+_OURS = ("plant", "asyncio")
+
+
+class Quit(BaseException):
+    """The simulator ends; the argument is its exit code."""
+
+
+def _say(*words) -> None:
+    print("simulator:", *words, file=sys.stderr)
+
+
+class Bench:
+    """Plant, time, control API and the running firmware."""
+
+    def __init__(self, plant, port: int, virtual: bool, exact: bool):
+        """Listen on `port`; OSError when it cannot be had. From now on nobody else may advance the plant."""
+        self.plant = plant
+        self.record = Record()
+        self.virtual = None
+        self._app = None
+        self._crashes = 0
+        self._server = Server(port, Commands(self).handle, self._report)
+        self.port = self._server.port
+        if virtual:
+            self._time = self.virtual = VirtualTime(plant, self._serve, exact)
+            core.ticks = board.virtual_ticks = self.virtual.ticks_ms
+            board.ticker = self.virtual.ticker
+        else:
+            self._time = RealTime(plant, self._server)
+        core.IOQueue = self._time.make_queue
+        asyncio.run = self._run_app
+        plant.on_reset = self._watchdog_expired
+        self._modules = list(sys.modules)
+
+    def run(self) -> None:
+        """Run the wallbox until Quit."""
+        self._unload()
+        while True:
+            while not self.plant.powered:
+                self._time.rest()
+            self._run_firmware()
+
+    # -- what the control API may do -------------------------------------------------------------------
+
+    def firmware(self, what: str):
+        """The running firmware's composition root; ValueError when there is none for the request `what`."""
+        if self._app is None:
+            raise ValueError("%s: the wallbox has no supply or is starting; restore it with power, on true" % what)
+        return self._app
+
+    def state(self) -> dict:
+        """What firmware and plant show now; `beeps` are the tones finished since the last call."""
+        self.plant.sync()
+        state = {} if self._app is None else self._app.status()
+        state["power"] = self._app is not None
+        state.update(self.plant.view())
+        panel = self.plant.panel
+        state["beeps"] = panel.beeps
+        panel.beeps = []
+        return state
+
+    def power_on(self) -> None:
+        """Restore the supply; harmless when it is there."""
+        self.plant.power_on()
+
+    def power_off(self) -> None:
+        """Cut the supply; does not return to a running firmware."""
+        self.plant.power_off()
+        if self._app is not None:
+            raise PowerCut("supply cut by request")
+
+    def reset(self) -> None:
+        """Restart the firmware; does not return."""
+        self.plant.restart("software")
+        raise FirmwareReset("by request")
+
+    def quit(self) -> None:
+        """End the simulator; does not return."""
+        raise Quit(0)
+
+    # -- the firmware ----------------------------------------------------------------------------------
+
+    def _run_firmware(self) -> None:
+        """Start the firmware as the board does after a reset, and clear up when it has ended."""
+        started_ms = self.plant.now_ms
+        self.record.boot += 1
+        asyncio.new_event_loop()
+        error = None
+        try:
+            __import__("boot")
+            __import__("main")
+        except (FirmwareReset, WatchdogReset) as reset:
+            _say("firmware restarts: %r" % reset)
+        except PowerCut as cut:
+            _say("supply is gone: %r" % cut)
+        except Exception as crash:
+            error = crash
+        else:
+            error = RuntimeError("main.py ended")
+        self._unload()
+        if error is not None:
+            self._crashed(error, started_ms)
+
+    def _run_app(self, coroutine):
+        """Stand in for `asyncio.run`: from here on the firmware's log is there and is followed."""
+        self._app = sys.modules["main"].app
+        log = self._app.log
+        for entry in log.since(0):
+            self.record.add(entry)
+        log.sinks.append(self.record.add)
+        return core.run(coroutine)
+
+    def _unload(self) -> None:
+        """Forget everything of the firmware, so that the next start finds none of it."""
+        self._app = None
+        if "hal.flash" in sys.modules:
+            sys.modules["hal.flash"].unmount()
+        for name in list(sys.modules):
+            if name not in self._modules and name.split(".")[0] not in _OURS:
+                del sys.modules[name]
+        asyncio.new_event_loop()
+        gc.collect()
+
+    def _crashed(self, error, started_ms: int) -> None:
+        """Report a firmware that ended by itself, and let the watchdog restart it, unless it always fails."""
+        plant = self.plant
+        sys.print_exception(error, sys.stderr)
+        self._crashes = self._crashes + 1 if plant.now_ms - started_ms < _SOUND_MS else 1
+        if self._crashes >= _CRASHES:
+            _say("the firmware failed %d times in a row" % self._crashes)
+            raise Quit(1)
+        plant.restart("software")
+        plant.reset_cause = "watchdog"
+        # In virtual time nobody may ask for any: it stands.
+        end_ms = plant.now_ms + (_CRASH_PAUSE_MS if self.virtual is None else 0)
+        while plant.now_ms < end_ms:
+            self._time.rest()
+
+    def _watchdog_expired(self, _cause: str) -> None:
+        raise WatchdogReset("watchdog was not fed")
+
+    def _serve(self) -> None:
+        """Block until a request is there, and serve it."""
+        server = self._server
+        while not server.waiting:
+            server.wait(-1)
+        server.serve()
+
+    def _report(self, error) -> None:
+        _say("request failed")
+        sys.print_exception(error, sys.stderr)

@@ -1,0 +1,131 @@
+"""The requests of the control API: what each takes, and what it does to plant, supply and firmware."""
+
+from binascii import unhexlify
+
+from micropython import const
+
+# Virtual time of one request: a month, so that a slip of the finger does not run for hours.
+_ADVANCE_MAX_S = const(31 * 24 * 3600)
+_WRITES_MAX = const(1_000_000)
+
+# do -> (arguments it must have, arguments it may have).
+_TABLE = {
+    "plug": ((), ("phases", "max_a", "wants", "soc_wh")),
+    "unplug": ((), ()),
+    "car": ((), ("state", "draw_a", "diode", "ignore_pwm")),
+    "tap": (("uid",), ()),
+    "fault": (("name",), ("value",)),
+    "clear": (("name",), ()),
+    "grid": ((), ("volts", "hz")),
+    "house": ((), ("amps", "pv_w")),
+    "ambient": (("celsius",), ()),
+    "contact": (("closed",), ()),
+    "network": (("up",), ()),
+    "power": ((), ("on", "at_write")),
+    "advance": (("seconds",), ()),
+    "state": ((), ()),
+    "log": ((), ("since",)),
+    "settings": ((), ("set",)),
+    "reset": ((), ()),
+    "quit": ((), ()),
+}
+# Requests that are calls of the plant with the same name and arguments; the plant checks the values.
+_PLANT = ("plug", "unplug", "car", "fault", "clear", "grid", "house", "ambient", "contact", "network")
+
+
+def _check_names(do: str, arguments: dict) -> None:
+    required, optional = _TABLE[do]
+    allowed = required + optional
+    for name in arguments:
+        if name not in allowed:
+            text = ", ".join(allowed) if allowed else "none"
+            raise ValueError("%s: argument %r is not known; allowed: %s" % (do, name, text))
+    for name in required:
+        if name not in arguments:
+            raise ValueError("%s: argument %r is missing" % (do, name))
+
+
+def _whole(field: str, value, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError("%s: %r is not allowed; allowed: whole numbers %d..%d" % (field, value, low, high))
+    return value
+
+
+def _uid(value) -> bytes:
+    if isinstance(value, str) and len(value) in (8, 14, 20):
+        try:
+            return unhexlify(value)
+        except ValueError:
+            # Falls through to the one message for every wrong UID.
+            value = str(value)
+    raise ValueError("uid: %r is not allowed; allowed: 8, 14 or 20 hexadecimal digits" % (value,))
+
+
+class Commands:
+    """`bench` is the simulator: its plant, its firmware, its time and its way to restart."""
+
+    def __init__(self, bench):
+        self._bench = bench
+
+    def handle(self, request: dict, later):
+        """Do a request; the contract is that of `control.Server`."""
+        do = request.get("do")
+        if not isinstance(do, str) or do not in _TABLE:
+            raise ValueError("do: %r is not known; allowed: %s" % (do, ", ".join(sorted(_TABLE))))
+        arguments = {name: value for name, value in request.items() if name not in ("id", "do")}
+        _check_names(do, arguments)
+        if do in _PLANT:
+            getattr(self._bench.plant, do)(**arguments)
+            return {}, None
+        return getattr(self, "_" + do)(later, **arguments)
+
+    def _tap(self, _later, uid):
+        self._bench.plant.tap(_uid(uid))
+        return {}, None
+
+    def _power(self, _later, on=None, at_write=None):
+        bench = self._bench
+        if on is None and at_write is None:
+            raise ValueError("power: an argument is missing; allowed: on, at_write")
+        if on is not None and not isinstance(on, bool):
+            raise ValueError("on: %r is not allowed; allowed: true, false" % (on,))
+        if at_write is not None:
+            _whole("at_write", at_write, 1, _WRITES_MAX)
+            bench.plant.flash_device.cut_at_write = at_write
+            if on is False:
+                # The supply goes at that write, not now.
+                return {}, None
+        if on is None:
+            return {}, None
+        return {}, bench.power_on if on else bench.power_off
+
+    def _advance(self, later, seconds):
+        virtual = self._bench.virtual
+        if virtual is None:
+            raise ValueError("advance: not possible in real time; start the simulator with --virtual")
+        if type(seconds) not in (int, float) or not 0 <= seconds <= _ADVANCE_MAX_S:
+            text = "seconds: %r is not allowed; allowed: 0..%d"
+            raise ValueError(text % (seconds, _ADVANCE_MAX_S))
+        virtual.advance(round(seconds * 1000), lambda: later({}))
+        return None, None
+
+    def _state(self, _later):
+        return {"state": self._bench.state()}, None
+
+    def _log(self, _later, since=0):
+        return self._bench.record.answer(_whole("since", since, 0, 1 << 31)), None
+
+    def _settings(self, _later, set=None):  # noqa: A002
+        settings = self._bench.firmware("settings").settings
+        if set is not None:
+            if not isinstance(set, dict):
+                raise ValueError('set: %r is not allowed; allowed: an object such as {"rated_a": 16}' % (set,))
+            settings.update(set)
+        return {"settings": settings.as_dict()}, None
+
+    def _reset(self, _later):
+        self._bench.firmware("reset")
+        return {}, self._bench.reset
+
+    def _quit(self, _later):
+        return {}, self._bench.quit

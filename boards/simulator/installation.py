@@ -1,0 +1,54 @@
+"""What a wallbox has on its flash when it is delivered or installed; written as the firmware itself would."""
+
+from micropython import const
+
+import hal.flash
+from wallbox.access.cards import Cards
+from wallbox.storage.settings import Settings
+from wallbox.storage.store import Store
+
+_VERSION = const(1)  # of cards and settings on flash, as in wallbox.app
+_PAGE_BYTES = const(256)
+SETUP_CARD = "04A1B2C3D4E5F6"
+# A finished installation: a house with a main fuse of 3 x 25 A, a meter, and the full current allowed.
+INSTALLED = {
+    "wizard_complete": True,
+    "phases": 3,
+    "rated_a": 32,
+    "connection_a": 25,
+    "meter_model": "pro380",
+    "load_optimisation": True,
+    "access_control": False,
+}
+
+
+class _NoLog:
+    """Stands in for the event log, which starts with the first start of the firmware."""
+
+    def add(self, level, source, code, text, **_context) -> None:
+        if level == "error":
+            raise OSError("%s: %s" % (code, text))
+
+
+def is_blank(flash) -> bool:
+    """Whether the flash holds no file system: littlefs has its superblock in one of the first two blocks."""
+    page = bytearray(_PAGE_BYTES)
+    for block in (0, 1):
+        flash.readblocks(block, page)
+        if page != b"\xff" * _PAGE_BYTES:
+            return False
+    return True
+
+
+def write(settings: dict, card: bool) -> None:
+    """Store settings, and the setup card if asked; ValueError when the settings are not allowed."""
+    folder = hal.flash.mount()
+    try:
+        log = _NoLog()
+        if card:
+            Cards(Store(folder, "cards", _VERSION, log), log).set_setup(SETUP_CARD)
+        stored = Settings(Store(folder, "settings", _VERSION, log), log)
+        if settings:
+            stored.update(settings)
+    finally:
+        hal.flash.unmount()

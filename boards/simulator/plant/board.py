@@ -1,0 +1,31 @@
+"""Where the simulated board finds its plant, and how power and resets end a run of the firmware.
+
+This module outlives restarts of the firmware; whoever runs the simulator sets its variables.
+"""
+
+# For the type checker alone, which takes it for true; the plant imports this module.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from plant.plant import Plant
+
+# The one plant that every `hal` object talks to.
+plant: "Plant" = None  # type: ignore
+# Path of a pty with a real Modbus peer on its other end; None: the plant's own meter answers.
+rs485_path = None
+# Virtual time: callable for hal.clock.ticks_ms(), factory for hal.clock.ticker. None: host time.
+virtual_ticks = None
+ticker = None
+# What was set into the real-time clock, as a shift in ms; its battery keeps it over restarts.
+utc_shift_ms = 0
+
+
+class PowerCut(BaseException):
+    """The supply went away. Not an Exception, so that no handler of the firmware can swallow it."""
+
+
+class FirmwareReset(BaseException):
+    """The firmware restarts itself; the argument is its reason."""
+
+
+class WatchdogReset(BaseException):
+    """The watchdog restarts the firmware."""

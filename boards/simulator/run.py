@@ -1,0 +1,157 @@
+"""Starts the firmware on the simulated board; `micropython boards/simulator/run.py --help` says more."""
+
+import builtins
+import json
+import os
+import sys
+
+_HERE = "boards/simulator/run.py"
+_FOLDERS = ("firmware", "firmware/lib", "boards/simulator", ".venv/micropython")
+_EXIT_USAGE = 2
+_MAX_SEED = 0xFFFFFFFF
+
+
+class UsageError(Exception):
+    """An option cannot be followed; the text says which, and what is allowed."""
+
+
+def _extend_import_path() -> None:
+    """Let the firmware find its modules: its own, then the board's, then installed ones."""
+    if not __file__.endswith(_HERE):
+        raise UsageError("start it as micropython " + _HERE)
+    root = __file__[: -len(_HERE)]
+    sys.path[:0] = [root + folder for folder in _FOLDERS]
+
+
+def _parse():
+    import argparse
+
+    parser = argparse.ArgumentParser(description="wallbox firmware on the simulated board")
+    add = parser.add_argument
+    add("--control", type=int, default=7061, help="port of the control API, 0 is any free one (7061)")
+    add("--factory", action="store_true", help="first start as delivered: the wizard is not complete")
+    add("--settings", default="", help="file with settings of the first start, a JSON object")
+    add("--data", default="", help="folder in which the flash image is kept between runs")
+    add("--seed", type=int, default=0, help="number for component tolerances and chance (0)")
+    add("--ocpp", default="", help="URL of an OCPP backend, ws://... or wss://...")
+    add("--rs485", default="", help="path of a pty with a real Modbus meter behind it")
+    add("--virtual", action="store_true", help="virtual time: it moves only by `advance`")
+    add("--exact", action="store_true", help="virtual time without leaving out idle ticks (slow)")
+    add("--quiet", action="store_true", help="do not show what the firmware prints")
+    return parser.parse_args()
+
+
+def _check(options) -> None:
+    if not 0 <= options.control <= 65535:
+        raise UsageError("--control: %d is not allowed; allowed: 0..65535" % options.control)
+    if not 0 <= options.seed <= _MAX_SEED:
+        raise UsageError("--seed: %d is not allowed; allowed: 0..%d" % (options.seed, _MAX_SEED))
+    if options.exact and not options.virtual:
+        raise UsageError("--exact: not allowed in real time; add --virtual")
+    if options.virtual and options.rs485:
+        raise UsageError("--rs485: not allowed with --virtual, in which the simulated meter answers")
+    if options.ocpp and not options.ocpp.startswith(("ws://", "wss://")):
+        raise UsageError("--ocpp: %r is not allowed; allowed: ws://... or wss://..." % options.ocpp)
+
+
+def _read_settings(path: str) -> dict:
+    try:
+        with open(path) as file:
+            settings = json.load(file)
+    except (OSError, ValueError) as error:
+        raise UsageError("--settings: %s cannot be read as JSON: %s" % (path, error))
+    if not isinstance(settings, dict):
+        raise UsageError('--settings: %s holds no JSON object; allowed: {"rated_a": 16, ...}' % path)
+    return settings
+
+
+def _image(folder: str):
+    """The path of the flash image in `folder`, made when it does not exist; None without a folder."""
+    if not folder:
+        return None
+    try:
+        os.stat(folder)
+    except OSError:
+        try:
+            os.mkdir(folder)
+        except OSError as error:
+            raise UsageError("--data: %s cannot be made: %s" % (folder, error))
+    return folder + "/flash.bin"
+
+
+def _make_plant(options):
+    from plant import board
+    from plant.plant import Plant
+
+    path = _image(options.data)
+    try:
+        board.plant = Plant(options.seed, path)
+    except (OSError, ValueError) as error:
+        raise UsageError("--data: %s cannot be used: %s" % (path, error))
+    board.rs485_path = options.rs485 or None
+    return board.plant
+
+
+def _install(plant, options) -> None:
+    """Give a blank flash its content; on one with content only --ocpp is new."""
+    settings = _read_settings(options.settings) if options.settings else {}
+    import installation
+
+    blank = installation.is_blank(plant.flash_device)
+    if blank and not options.factory:
+        settings = dict(installation.INSTALLED, **settings)
+    if not blank and (options.settings or options.factory):
+        print("simulator: the flash image in %s is in use; its settings stay" % options.data, file=sys.stderr)
+        settings = {}
+    if options.ocpp:
+        settings["ocpp_url"] = options.ocpp
+    try:
+        installation.write(settings, blank)
+    except (OSError, ValueError) as error:
+        raise UsageError("%s: %s" % (options.settings or "settings", error))
+
+
+def _redirect_console(quiet: bool) -> None:
+    """Keep stdout for the announcement: what the firmware prints goes to stderr, or nowhere."""
+    real_print = builtins.print
+
+    def console(*words, **options):
+        if "file" not in options:
+            if quiet:
+                return
+            options["file"] = sys.stderr
+        real_print(*words, **options)
+
+    builtins.print = console
+
+
+def main() -> int:
+    """Run until told to end -> exit code: 0, 1 when the firmware always fails, 2 for wrong options."""
+    _extend_import_path()
+    options = _parse()
+    _check(options)
+    from bench import Bench, Quit
+
+    bench = None
+    try:
+        plant = _make_plant(options)
+        try:
+            bench = Bench(plant, options.control, options.virtual, options.exact)
+        except OSError as error:
+            raise UsageError("--control: port %d cannot be used: %s" % (options.control, error))
+        _install(plant, options)
+        print("control 127.0.0.1:%d" % bench.port)
+        _redirect_console(options.quiet)
+        bench.run()
+    except Quit as end:
+        return end.args[0]
+    except KeyboardInterrupt:
+        # Ctrl-C is the usual way to end it; the flash image is complete after every write.
+        return 0
+
+
+try:
+    sys.exit(main())
+except UsageError as error:
+    print("run.py:", error, file=sys.stderr)
+    sys.exit(_EXIT_USAGE)
