@@ -1,0 +1,156 @@
+"""Teaches pytest to run the unit tests on MicroPython, and gives the other tests a simulator."""
+
+import ast
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator import MICROPYTHON, ROOT, Simulator
+
+UNIT_FOLDER = ROOT / "tests" / "unit"
+UNIT_HEAP = "8M"
+UNIT_FILE_SECONDS = 240
+FAILED = pytest.StashKey[bool]()
+
+
+class UnitTestError(Exception):
+    """A unit test failed on MicroPython; the text is MicroPython's own."""
+
+
+class UnitFile(pytest.File):
+    """One file of unit tests: a single MicroPython process runs it, and its items read their result there."""
+
+    outcomes: dict[str, str | None] | None = None
+    printed: dict[str, str]
+    ending: str
+
+    def collect(self) -> Iterator[pytest.Item]:
+        seen: set[str] = set()
+        for node in ast.parse(self.path.read_text()).body:
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test_"):
+                continue
+            if node.name in seen:
+                raise self.CollectError(f"{self.path}: {node.name} stands there twice, the first would never run")
+            seen.add(node.name)
+            item = UnitTest.from_parent(self, name=node.name)
+            item.line = node.lineno - 1
+            yield item
+
+    def outcome(self, name: str) -> tuple[str | None, str]:
+        """Return a test's error (None when it passed) and what it printed; the first call runs the file."""
+        if self.outcomes is None:
+            self.run()
+        assert self.outcomes is not None
+        return self.outcomes.get(name, f"{name} was not run: {self.ending}"), self.printed.get(name, "")
+
+    def run(self) -> None:
+        wanted = [item.name for item in self.session.items if item.parent is self]
+        names = [item.name for item in self.collect()]
+        parts = [] if len(wanted) in (0, len(names)) else wanted
+        scratch = self.config._tmp_path_factory.mktemp(self.path.stem)  # pyright: ignore[reportAttributeAccessIssue]
+        command = [str(MICROPYTHON), "-X", f"heapsize={UNIT_HEAP}", "tests/unit/run.py"]
+        command += [str(self.path.relative_to(ROOT)), *parts]
+        environment = dict(os.environ, TEST_TMP=str(scratch))
+        try:
+            answer = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=UNIT_FILE_SECONDS,
+                text=True,
+                errors="replace",
+            )
+            output, reason = answer.stdout, f"MicroPython ended with code {answer.returncode}"
+        except subprocess.TimeoutExpired as late:
+            output = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
+            reason = f"the file took more than {UNIT_FILE_SECONDS} s"
+        self.read_output(output, reason)
+
+    def read_output(self, output: str, reason: str) -> None:
+        """Sort the runner's lines: what stands before a PASS or FAIL was printed by that test, indented lines after it are its traceback."""
+        self.outcomes, self.printed = {}, {}
+        failed, loose = "", []
+        for line in output.splitlines():
+            mark, _, name = line.partition(" ")
+            if mark in ("PASS", "FAIL") and name.startswith("test_"):
+                self.printed[name] = "\n".join(loose)
+                self.outcomes[name] = None if mark == "PASS" else ""
+                failed, loose = name if mark == "FAIL" else "", []
+            elif failed and line.startswith("  "):
+                self.outcomes[failed] = f"{self.outcomes[failed]}{line[2:]}\n"
+            else:
+                failed = ""
+                loose.append(line)
+        self.ending = "\n".join([reason, *loose[-40:]])
+
+
+class UnitTest(pytest.Item):
+    """One test function of a unit file."""
+
+    line = 0
+
+    def runtest(self) -> None:
+        assert isinstance(self.parent, UnitFile)
+        error, printed = self.parent.outcome(self.name)
+        if printed:
+            self.add_report_section("call", "stdout", printed)
+        if error is not None:
+            raise UnitTestError(error)
+
+    def repr_failure(self, excinfo, style=None):
+        if isinstance(excinfo.value, UnitTestError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self):
+        return self.path, self.line, self.name
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector):
+    """Take the files of tests/unit from CPython: they import what only MicroPython has."""
+    if module_path.parent == UNIT_FOLDER:
+        return UnitFile.from_parent(parent, path=module_path)
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a unit file's tests in one worker, which runs them in one process; a browser is shared likewise."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in ("unit", "web"):
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Note on the item that its test failed, so that a fixture can say more about it."""
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture
+def simulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Simulator]]:
+    """Return a function that starts a Simulator with the given options; all are stopped when the test ends.
+
+    When the test fails, the event log of each that still answers is shown with it.
+    """
+    started: list[Simulator] = []
+
+    def start(**options) -> Simulator:
+        box = Simulator(**options)
+        started.append(box)
+        return box.start()
+
+    yield start
+    for box in started:
+        if request.node.stash.get(FAILED, False):
+            print(box.last_words())
+        box.stop()
