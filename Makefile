@@ -57,7 +57,7 @@ format: setup ## let ruff lay out the code and mend what it can
 setup-bench: setup $(STAMPS)/webassembly
 
 $(STAMPS)/webassembly: $(STAMPS)/tools
-	PATH="$(CURDIR)/$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js install --silent --no-save --no-package-lock --prefix $(VENV)/webassembly $(WEBASSEMBLY)
+	$(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js install --silent --no-save --no-package-lock --prefix $(VENV)/webassembly $(WEBASSEMBLY)
 	@touch $@
 
 bench: setup-bench ## measure lateness, reaction, virtual speed and memory against their limits

@@ -144,10 +144,11 @@ def main() -> int:
         _redirect_console(options.quiet)
         bench.run()
     except Quit as end:
-        return end.args[0]
+        return int(end.args[0])
     except KeyboardInterrupt:
         # Ctrl-C is the usual way to end it; the flash image is complete after every write.
         return 0
+    return 0
 
 
 try:

@@ -239,9 +239,8 @@ class App:
             self.snapshot.communication_ok = not lost
             self.snapshot.changed.set()
             self._report(COMMUNICATION, lost)
-        meter_lost = self.settings["meter_model"] != "none" and not self.meter.valid
-        if meter_lost != self.faults.is_active(METER) and not self.snapshot.starting:
-            self._report(METER, meter_lost)
+        if self.meter.lost != self.faults.is_active(METER):
+            self._report(METER, self.meter.lost)
 
     def _note_why(self) -> None:
         answer = self.why.answer()

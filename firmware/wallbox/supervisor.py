@@ -26,7 +26,7 @@ class Watch:
         self.name = name
         self.factory = factory
         self.safety = safety
-        self.task = None
+        self.task: asyncio.Task | None = None
         self.due = None
         self.restarts = 0
         self.backoff_ms = _FIRST_MS
@@ -102,6 +102,7 @@ class Supervisor:
         if watch.safety:
             self._stop("task %s is late" % watch.name)
         self._log.add("error", "supervisor", "task_late", "task %s hangs and is restarted" % watch.name)
-        watch.task.cancel()
+        if watch.task is not None:
+            watch.task.cancel()
         watch.restarts += 1
         self._start(watch)

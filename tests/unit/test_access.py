@@ -19,7 +19,7 @@ class Store:
     broken = False
 
     def load(self):
-        return {"setup": SETUP, "charging": [CARD, OTHER], "names": {}}
+        return {"setup": SETUP, "charging": [CARD, OTHER]}
 
     def save(self, value):
         if self.broken:
@@ -263,16 +263,29 @@ def test_registration_ends_when_a_car_is_plugged_in():
     box.run(steps())
 
 
+def test_a_restarted_access_task_still_ends_registration():
+    box = Box()
+
+    async def steps():
+        box.tap(SETUP)
+        await asyncio.sleep_ms(1000)
+
+    box.run(steps())
+    assert box.access.registration
+    box.run(asyncio.sleep(61))
+    assert not box.access.registration
+
+
 def test_the_access_task_sleeps_while_nobody_registers():
     box = Box()
-    wakes = [0]
-    box.access._watch = lambda: wakes.__setitem__(0, wakes[0] + 1)
+    looks = []
+    box.access._not_standby = lambda: looks.append(box.time.now_ms)
 
     async def steps():
         await asyncio.sleep_ms(3600000)
 
     box.run(steps())
-    assert wakes == [0]
+    assert looks == []
 
 
 # The reader.

@@ -27,11 +27,7 @@ class Memory:
         if self.broken:
             raise OSError(5)
         self.saves += 1
-        self.value = {
-            "setup": value["setup"],
-            "charging": list(value["charging"]),
-            "names": dict(value["names"]),
-        }
+        self.value = {"setup": value["setup"], "charging": list(value["charging"])}
 
 
 def make(value=None):
@@ -122,90 +118,66 @@ def test_a_new_setup_card_replaces_the_former_one():
     assert store.value["setup"] == "11223344"
 
 
-def test_removing_forgets_card_and_name():
+def test_removing_forgets_the_card():
     cards, store, _ = make()
-    cards.add(CARD, "Anna")
+    cards.add(CARD)
     assert cards.remove(CARD) is True
     assert cards.remove(CARD) is False
-    assert store.value["charging"] == [] and store.value["names"] == {}
-
-
-def test_clearing_keeps_the_setup_card_only():
-    cards, store, _ = make()
-    cards.set_setup(SETUP)
-    cards.add(CARD, "Anna")
-    cards.clear()
-    assert store.value == {"setup": SETUP, "charging": [], "names": {}}
-
-
-def test_names_are_listed_and_checked():
-    cards, _, _ = make()
-    cards.add(CARD)
-    cards.add("11223344", "Car 2")
-    cards.set_name(CARD, "Anna")
-    assert cards.listing() == [{"id": CARD, "name": "Anna"}, {"id": "11223344", "name": "Car 2"}]
-    cards.set_name(CARD, "")
-    assert cards.listing()[0]["name"] == ""
-    assert "allowed: text of up to 24 characters" in refused(cards.set_name, CARD, "x" * 25)
-    assert "allowed: text" in refused(cards.add, "55667788", 7)
-    assert cards.kind("55667788") == "unknown"
-    assert "not registered" in refused(cards.set_name, "55667788", "Eve")
+    assert store.value["charging"] == [] and cards.kind(CARD) == "unknown"
 
 
 def test_a_refusing_flash_changes_nothing_and_is_logged():
     cards, store, log = make()
     cards.set_setup(SETUP)
-    cards.add(CARD, "Anna")
-    before = cards.status(), cards.listing()
+    cards.add(CARD)
+    before = cards.status()
     store.broken = True
     for change in (
-        lambda: cards.add("11223344", "Bob"),
+        lambda: cards.add("11223344"),
         lambda: cards.remove(CARD),
         lambda: cards.set_setup("11223344"),
-        lambda: cards.set_name(CARD, "Bob"),
-        cards.clear,
     ):
         try:
             change()
             raise AssertionError("the error was hidden")
         except OSError:
-            assert (cards.status(), cards.listing()) == before
+            assert cards.status() == before
             assert log.codes()[-1] == "cards_not_saved"
 
 
 def test_damaged_entries_are_left_out_and_logged_once():
-    cards, _, log = make({"setup": "xyz", "charging": [CARD, 17, CARD, "04", "11223344"], "names": [1]})
+    cards, _, log = make({"setup": "xyz", "charging": [CARD, 17, CARD, "04", "11223344"]})
     assert cards.status() == {"setup": None, "charging": [CARD, "11223344"], "registration": False}
     assert log.codes() == ["cards_damaged"] and "4 damaged" in log.entries[0][2]
 
 
 def test_a_setup_card_among_the_stored_charging_cards_is_dropped():
-    cards, _, log = make({"setup": SETUP, "charging": [SETUP, CARD], "names": {CARD: "Anna", "00000000": "x"}})
+    cards, _, log = make({"setup": SETUP, "charging": [SETUP, CARD]})
     assert cards.charging == [CARD] and cards.kind(SETUP) == "setup"
-    assert cards.listing() == [{"id": CARD, "name": "Anna"}]
     assert log.codes() == ["cards_damaged"]
 
 
 def test_a_stored_value_of_any_other_form_gives_an_empty_list():
-    for value in ([], 5, "cards", {}, {"charging": {}}, {"names": None, "setup": []}):
-        cards, _, _ = make(value)
-        assert cards.status()["charging"] == [] and cards.setup is None, value
+    for value in ([], 5, "cards", {"charging": {}}, {"charging": 5}, {"setup": []}):
+        cards, _, log = make(value)
+        assert cards.charging == [] and cards.setup is None, value
+        assert log.codes() == ["cards_damaged"], value
+    assert make({})[2].entries == [], "a form without cards is no damage"
 
 
-def test_a_full_list_with_full_names_fits_into_the_real_store():
+def test_a_full_list_of_long_uids_fits_into_the_real_store():
     for part in (SCRATCH, SCRATCH + "/cards-full"):
         try:
             os.mkdir(part)
         except OSError as error:
             assert error.errno == 17, error
     log = Log()
-    store = Store(SCRATCH + "/cards-full", "cards", 1, log)
-    cards = Cards(store, log)
-    cards.clear()
-    for i in range(100):
-        assert cards.add("04112233445566%06X" % i, "n" * 24) == "added"
+    cards = Cards(Store(SCRATCH + "/cards-full", "cards", 1, log), log)
+    uids = ["04112233445566%06X" % i for i in range(100)]
+    for uid in uids:
+        assert cards.add(uid) in ("added", "known")
     again = Cards(Store(SCRATCH + "/cards-full", "cards", 1, log), log)
-    assert again.listing() == cards.listing() and len(again.charging) == 100
+    assert again.charging == uids
 
 
 def test_the_log_never_shows_a_whole_uid():

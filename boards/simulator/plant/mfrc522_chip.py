@@ -284,9 +284,10 @@ class Mfrc522Chip:
                 self._regs[register] &= ~value
         elif register == _FIFO_LEVEL:
             if value & 0x80:
-                self._fifo = bytearray()
                 self._regs[_ERROR] &= ~_BUFFER_OVFL
-                self._level_changed()
+                if self._fifo:
+                    self._fifo = bytearray()
+                    self._level_changed()
         elif register == _BIT_FRAMING:
             self._regs[register] = value & 0x77
             if value & 0x80 and self._regs[_COMMAND] & 0x0F == _TRANSCEIVE:

@@ -53,16 +53,17 @@ class Access:
         if self.registration and self._not_standby() is None:
             self._register(uid, kind)
         elif kind == "setup":
-            self._open_registration()
+            self._open_registration(uid)
         elif kind == "charging":
             self._charge(uid)
         else:
-            self._reject(uid, "it is not registered")
+            self._answer(uid, False, "was refused: it is not registered")
 
-    def _reject(self, uid: str, why: str) -> None:
-        text = "card %s was refused: %s" % (masked(uid), why)
-        self._log.add("warning", "access", "card_refused", text, card=masked(uid))
-        self._buzzer.play("reject")
+    def _answer(self, uid: str, accepted: bool, text: str) -> None:
+        code = "card_accepted" if accepted else "card_refused"
+        uid = masked(uid)
+        self._log.add("info" if accepted else "warning", "access", code, "card %s %s" % (uid, text), card=uid)
+        self._buzzer.play("accepted" if accepted else "reject")
 
     # Charging (R3, R43).
 
@@ -72,22 +73,14 @@ class Access:
             text = "card %s has nothing to do: access control is off" % masked(uid)
             self._log.add("info", "access", "card_not_needed", text, card=masked(uid))
         elif not session.active:
-            self._authorise(uid)
+            accepted = session.authorise(uid)
+            text = "authorises charging" if accepted else "was refused: charging cannot be authorised now"
+            self._answer(uid, accepted, text)
         elif session.id_tag != uid:
-            self._reject(uid, "another card or the backend started this session")
+            self._answer(uid, False, "was refused: another card or the backend started this session")
         else:
-            self._accept(uid, "card_stops", "card %s stops charging")
+            self._answer(uid, True, "stops charging")
             session.stop("card")
-
-    def _authorise(self, uid: str) -> None:
-        if not self._session.authorise(uid):
-            self._reject(uid, "charging cannot be authorised now")
-            return
-        self._accept(uid, "card_accepted", "card %s authorises charging")
-
-    def _accept(self, uid: str, code: str, text: str) -> None:
-        self._log.add("info", "access", code, text % masked(uid), card=masked(uid))
-        self._buzzer.play("accepted")
 
     # Registration (R17).
 
@@ -101,32 +94,27 @@ class Access:
         busy = snapshot.starting or snapshot.updating or snapshot.out_of_use
         return None if not busy and snapshot.state.startswith("A") else "the wallbox is not in standby"
 
-    def _open_registration(self) -> None:
+    def _open_registration(self, uid: str) -> None:
         why = self._not_standby()
         if why is not None:
-            self._reject(self._cards.setup, why)
+            self._answer(uid, False, "was refused: " + why)
             return
-        self._extend()
-        self._set_registration(True)
-        self._log.add("info", "access", "registration_on", "registration of charging cards begins")
-        self._buzzer.play("registration_on")
+        self._switch("registration_on", "begins")
         self._opened.set()
 
-    def _close_registration(self, why: str) -> None:
-        self._set_registration(False)
-        self._log.add("info", "access", "registration_off", "registration of charging cards ends: " + why)
-        self._buzzer.play("registration_off")
-
-    def _set_registration(self, on: bool) -> None:
-        self.registration = on
-        self._cards.registration = on
+    def _switch(self, code: str, text: str) -> None:
+        # The sound has the name of the event.
+        self.registration = self._cards.registration = code == "registration_on"
+        self._extend()
+        self._log.add("info", "access", code, "registration of charging cards " + text)
+        self._buzzer.play(code)
 
     def _extend(self) -> None:
         self._ends = ticks_add(self._clock.ticks_ms(), _REGISTRATION_MS)
 
     def _register(self, uid: str, kind: str) -> None:
         if kind == "setup":
-            self._close_registration("setup card")
+            self._switch("registration_off", "ends: setup card")
             return
         self._extend()
         try:
@@ -137,22 +125,19 @@ class Access:
         if result == "added":
             self._buzzer.play("card_registered")
         else:
-            self._reject(uid, _REFUSED[result])
+            self._answer(uid, False, "was refused: " + _REFUSED[result])
 
     async def run(self) -> None:
         """End registration when its time is over or when the box leaves standby."""
         while True:
+            # Looked at before waiting: a task that is started anew takes over what is open.
+            while self.registration:
+                why = self._not_standby()
+                if why is None and ticks_diff(self._ends, self._clock.ticks_ms()) <= 0:
+                    why = "no card for %d s" % (_REGISTRATION_MS // 1000)
+                if why is not None:
+                    self._switch("registration_off", "ends: " + why)
+                else:
+                    await asyncio.sleep_ms(_WATCH_MS)
             await self._opened.wait()
             self._opened.clear()
-            while self.registration:
-                await asyncio.sleep_ms(_WATCH_MS)
-                self._watch()
-
-    def _watch(self) -> None:
-        if not self.registration:
-            return
-        why = self._not_standby()
-        if why is None and ticks_diff(self._ends, self._clock.ticks_ms()) <= 0:
-            why = "no card for %d s" % (_REGISTRATION_MS // 1000)
-        if why is not None:
-            self._close_registration(why)

@@ -2,6 +2,7 @@
 
 from wallbox.timer import Timer
 
+
 class RestartDelay:
     """Drawn anew from hardware entropy at each return of the supply; repeated failures do not add up."""
 
@@ -36,7 +37,7 @@ class RestartDelay:
             self._log.add(
                 "info",
                 "delay",
-                "restart_delay",
+                "delay_drawn",
                 "charging resumes after a random delay of %d s" % self.drawn_s,
             )
 

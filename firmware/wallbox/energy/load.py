@@ -29,8 +29,8 @@ _RESUME_MS = const(30_000)
 _OFF_MS = const(300_000)
 # One reading below 6 A may be a motor starting; a second one in a row is a load.
 _READINGS_TO_PAUSE = const(2)
-# The car's current of this and the two readings before: meter and car are never measured at the same instant.
-_HISTORY = const(3)
+# The car's current at this and at the last reading: the meter's value is up to a second older than the car's.
+_HISTORY = const(2)
 
 _PHASES = const(3)
 _ANY_MA = const(1 << 29)
@@ -134,8 +134,8 @@ class LoadLimit:
     def _measure_house(self):
         """Find the phase with the largest house current; returns a cautious view of it in mA, for raising.
 
-        The meter counts the car too, and the two are never measured at the same instant. With the largest of
-        the car's recent currents a car that just stopped does not look like a house load; with the smallest
+        The meter counts the car too, and the two are never measured at the same instant. With the larger of
+        the car's last two currents a car that just stopped does not look like a house load; with the smaller
         one a car that just started does not look like room.
         """
         car_ma = self._car_ma
@@ -146,11 +146,11 @@ class LoadLimit:
         house_ma = steady_ma = -_ANY_MA
         for phase in range(self._settings["phases"]):
             car_ma[base + phase] = currents_ma[phase]
-            a, b, c = car_ma[phase], car_ma[phase + _PHASES], car_ma[phase + 2 * _PHASES]
-            if meter_ma[phase] - max(a, b, c) > house_ma:
-                house_ma = meter_ma[phase] - max(a, b, c)
+            one_ma, other_ma = car_ma[phase], car_ma[phase + _PHASES]
+            if meter_ma[phase] - max(one_ma, other_ma) > house_ma:
+                house_ma = meter_ma[phase] - max(one_ma, other_ma)
                 self._phase = phase
-            steady_ma = max(steady_ma, meter_ma[phase] - min(a, b, c))
+            steady_ma = max(steady_ma, meter_ma[phase] - min(one_ma, other_ma))
         self._house_ma = house_ma
         return steady_ma
 

@@ -26,6 +26,9 @@ _BUFFER_BYTES = const(320)
 # a little more before they listen again: 5 ms covers it at every speed up from 9600 baud.
 _GAP_HALF_CHARACTERS = const(7)
 _GAP_MIN_MS = const(5)
+# After a failure the answer may still be on its way, and RTU answers carry no number that tells them apart:
+# silence this long means that the slave has given up (100 ms is the least turnaround of section 2.4.1).
+_SETTLE_MS = const(100)
 
 # Start, eight data bits, stop; one more bit when there is a parity bit.
 _BITS = const(10)
@@ -128,8 +131,9 @@ class RtuMaster:
             if 0 <= passed < self._gap_ms:
                 await asyncio.sleep_ms(self._gap_ms - passed)
         else:
-            give_up = ticks_add(self._ticks_ms(), _LONGEST_FRAME * self._character_us // 1000 + self._gap_ms)
-            while await self._rs485.read(self._view, self._gap_ms):
+            wait_ms = max(self._gap_ms, _SETTLE_MS)
+            give_up = ticks_add(self._ticks_ms(), _LONGEST_FRAME * self._character_us // 1000 + wait_ms)
+            while await self._rs485.read(self._view, wait_ms):
                 if ticks_diff(give_up, self._ticks_ms()) <= 0:
                     raise RtuError("the bus is never silent")
         self._rs485.discard()

@@ -8,27 +8,29 @@ _GAP_MS = const(90)  # silence between two tones
 _REST_MS = const(300)  # silence between two patterns, so that they are heard as two
 _QUEUE_MAX = const(4)
 
-# Tones as Hz, ms, Hz, ms, ... R16: the high signals are the manual's (8.5.1), a refusal is low.
-# R42: each light code has its tune: rising = current comes, falling = it ends, a low last note = the
-# communication module (S4); the fault sounds deep and long.
+# Tones as pairs of bytes, pitch in 50 Hz and length in 20 ms. R16: the high signals (2.7 kHz) are the
+# manual's (8.5.1), a refusal is low. R42: each light code has its tune: rising = current comes, falling =
+# it ends, a low last note = the communication module (S4); the fault sounds deep and long.
+_HZ = const(50)
+_MS = const(20)
 _PATTERNS = {
-    "registration_on": (2700, 120),
-    "card_registered": (2700, 120, 2700, 120),
-    "registration_off": (2700, 800),
-    "reject": (700, 180, 700, 180, 700, 180),
-    "accepted": (2000, 80, 2700, 120),
-    "fault": (450, 500, 350, 500, 450, 500, 350, 500),
-    "running_blue": (1200, 60, 1500, 60, 1200, 60, 1500, 60),
-    "blue": (1800, 80, 1200, 80),
-    "breathing_blue": (1200, 80, 1500, 80, 1800, 80),
-    "blue_s4_red": (1800, 80, 1200, 80, 450, 300),
-    "breathing_blue_s4_red": (1200, 80, 1500, 80, 1800, 80, 450, 300),
-    "running_blue_s4_red": (1200, 60, 1500, 60, 1200, 60, 450, 300),
+    "registration_on": b"\x36\x06",
+    "card_registered": b"\x36\x06\x36\x06",
+    "registration_off": b"\x36\x28",
+    "reject": b"\x0e\x09\x0e\x09\x0e\x09",
+    "accepted": b"\x28\x04\x36\x06",
+    "fault": b"\x09\x19\x07\x19\x09\x19\x07\x19",
+    "running_blue": b"\x18\x03\x1e\x03\x18\x03\x1e\x03",
+    "blue": b"\x24\x04\x18\x04",
+    "breathing_blue": b"\x18\x04\x1e\x04\x24\x04",
+    "blue_s4_red": b"\x24\x04\x18\x04\x09\x0f",
+    "breathing_blue_s4_red": b"\x18\x04\x1e\x04\x24\x04\x09\x0f",
+    "running_blue_s4_red": b"\x18\x03\x1e\x03\x18\x03\x09\x0f",
 }
 
 
 class Buzzer:
-    """Plays named patterns on `hal.set(hz)`; the light code `red` sounds as `fault`."""
+    """Plays named patterns on `hal.set(hz)`; those of the LED bar have its names, but `red` is `fault`."""
 
     def __init__(self, hal):
         self._hal = hal
@@ -61,10 +63,10 @@ class Buzzer:
         finally:
             self._hal.set(0)
 
-    async def _sound(self, tones: tuple) -> None:
+    async def _sound(self, tones: bytes) -> None:
         for i in range(0, len(tones), 2):
             if i:
                 await asyncio.sleep_ms(_GAP_MS)
-            self._hal.set(tones[i])
-            await asyncio.sleep_ms(tones[i + 1])
+            self._hal.set(tones[i] * _HZ)
+            await asyncio.sleep_ms(tones[i + 1] * _MS)
             self._hal.set(0)

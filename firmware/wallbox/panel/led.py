@@ -188,21 +188,15 @@ class LedBar:
             return
         self._shape = shape
         self._fill(self._peak if body == _STEADY else 0)
+        buf = self._buf
         if body == _RUN:
-            self._run_at(shape, 3 if s4_red else 4)
+            # The trail tells the direction even when only one segment is seen.
+            count = 3 if s4_red else 4
+            buf[2 + 3 * (shape % count)] = self._peak
+            buf[2 + 3 * ((shape - 1) % count)] = self._peak >> 2
         elif body == _RED:
-            self._red(shape)
+            buf[0] = buf[9] = self._peak >> 2 * shape
+            buf[3] = buf[6] = self._peak >> 2 - 2 * shape
         if s4_red:
             self._pulse_s4()
-        self._leds.write(self._buf)
-
-    def _run_at(self, step: int, count: int) -> None:
-        # The trail tells the direction even when one segment only is seen.
-        self._buf[2 + 3 * (step % count)] = self._peak
-        self._buf[2 + 3 * ((step - 1) % count)] = self._peak >> 2
-
-    def _red(self, shape: int) -> None:
-        outer = self._peak if shape == 0 else self._peak >> 2
-        inner = self._peak >> 2 if shape == 0 else self._peak
-        self._buf[0] = self._buf[9] = outer
-        self._buf[3] = self._buf[6] = inner
+        self._leds.write(buf)

@@ -13,10 +13,11 @@ CHECKPOINT_WH = const(500)
 CHECKPOINT_S = const(300)
 # 8 files of 4,000 bytes hold the newest 150 sessions or more: half a year of a daily charge.
 HISTORY_FILES = const(8)
-# A record must fit into the journal with what closing adds to it.
-_RECORD_BYTES = const(800)
-_REASON_CHARS = const(64)
-# Closed sessions that wait while the journal refuses; fits into a Store (8 KB) with the longest records.
+# With what closing adds (a character takes 6 bytes at worst) a record fits into the journal's 1,000 bytes,
+# and the open one with all that wait into a Store of 8 KB.
+_RECORD_BYTES = const(600)
+_REASON_CHARS = const(32)
+# Closed sessions that wait while the journal refuses.
 _WAITING = const(8)
 _COUNTERS = ("total_wh", "sessions", "contactor_ops")
 
@@ -25,7 +26,7 @@ class SessionStore:
     """The open session, the history and the counters.
 
     A record is a dict: id (rises by one, never reused), energy_wh, duration_s, stop_reason (None while
-    open) and what `open` was given, such as start_utc, start_uptime_s and id_tag.
+    open), id_tag (text or None) and what else `open` was given, such as start_utc.
 
     One Store holds everything that must change together, and saving it is the moment at which a session
     is opened or closed; the history is written after that and completed at the next start if power failed.
@@ -39,7 +40,7 @@ class SessionStore:
         self._refused = False
         self._state = self._checked(self._store.load())
         self._catch_up()
-        self._saved = self._mark()
+        self._tried = self._mark()
 
     def _checked(self, found) -> dict:
         """The stored state with only what is usable in it."""
@@ -83,6 +84,9 @@ class SessionStore:
             if opened and opened["id"] <= last:
                 state["next"] = opened["id"]
                 state["open"] = None
+                if opened["id"] < last:
+                    # Its own line in the history is damaged: what the last checkpoint said counts.
+                    self._count(opened)
             if last >= state["next"]:
                 self._count(record)
                 state["next"] = last + 1
@@ -94,9 +98,9 @@ class SessionStore:
             text = "%d sessions counted again from the history; counters may be too low" % counted
             self._log.add("warning", "sessions", "sessions_recounted", text, sessions=counted)
         state["waiting"] = [record for record in state["waiting"] if record["id"] > last]
-        newest = state["open"] or (state["waiting"] and state["waiting"][-1])
-        if newest:
-            state["next"] = max(state["next"], newest["id"] + 1)
+        for record in state["waiting"] + [state["open"]]:
+            if record:
+                state["next"] = max(state["next"], record["id"] + 1)
         if counted or state["waiting"]:
             self._write()
 
@@ -122,9 +126,9 @@ class SessionStore:
 
     def _write(self) -> None:
         state = self._state
+        self._tried = self._mark()
         try:
             self._store.save(state)
-            self._saved = self._mark()
             while state["waiting"]:
                 self._journal.append(json.dumps(state["waiting"][0]).encode())
                 del state["waiting"][0]
@@ -138,11 +142,12 @@ class SessionStore:
             self._log.add("info", "sessions", "flash_works", "sessions kept on flash again")
 
     def open(self, record: dict) -> int:
-        """Begin a session with the fields of `record` (up to 800 bytes as JSON) and return its id.
+        """Begin a session with the fields of `record` (up to 600 bytes as JSON) and return its id.
 
         A session that is still open is closed first, with reason "superseded".
         """
         record = dict(record)
+        record.setdefault("id_tag", None)
         record.update({"id": 0, "energy_wh": 0, "duration_s": 0, "stop_reason": None})
         size = len(json.dumps(record))
         if size > _RECORD_BYTES:
@@ -167,10 +172,9 @@ class SessionStore:
             return False
         record["energy_wh"] = max(record["energy_wh"], energy_wh)
         record["duration_s"] = max(record["duration_s"], duration_s)
-        grown_wh = record["energy_wh"] - self._saved[0]
-        if grown_wh < CHECKPOINT_WH and not (grown_wh and record["duration_s"] - self._saved[1] >= CHECKPOINT_S):
-            return False
-        if self._refused and record["duration_s"] - self._saved[1] < CHECKPOINT_S:
+        grown_wh = record["energy_wh"] - self._tried[0]
+        waited_s = record["duration_s"] - self._tried[1]
+        if grown_wh < CHECKPOINT_WH and (grown_wh == 0 or waited_s < CHECKPOINT_S):
             return False
         self._write()
         return True
@@ -224,4 +228,7 @@ def _is_record(record) -> bool:
     if not isinstance(record, dict):
         return False
     values = [record.get(name) for name in ("id", "energy_wh", "duration_s")]
+    tag = record.get("id_tag", 0)
+    if tag is not None and not isinstance(tag, str):
+        return False
     return all(type(value) is int and value >= 0 for value in values) and values[0] > 0

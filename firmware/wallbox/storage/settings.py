@@ -4,6 +4,8 @@ from micropython import const
 
 _NAME_CHARS = const(32)
 _URL_CHARS = const(255)
+# Of a refused value an error shows this much.
+_SHOWN_CHARS = const(40)
 _FLAG = (False, True)
 
 # (key, kind, default, what is allowed, unit). Kinds: "choice" one of the values; "int" first..last;
@@ -33,7 +35,7 @@ SCHEMA = (
     ("ocpp_url", "url", "", _URL_CHARS, ""),  # R25; empty: no backend
     ("name", "text", "wallbox", _NAME_CHARS, ""),
 )
-_ROWS = {row[0]: row for row in SCHEMA}
+_ROWS: dict = {row[0]: row for row in SCHEMA}
 
 # A wrong value of one of these can overload the house or hide a broken PE. When one is lost its default is
 # no safe guess, so charging is locked until an installer has been there (R6).
@@ -49,8 +51,8 @@ class SettingError(ValueError):
 class Settings:
     """Reads as a dict: `settings["rated_a"]`. Changes go through `update` only.
 
-    `listeners` are called with the tuple of keys after each change. `stored` tells whether anything usable
-    was found on flash. Only values that were set are stored, so a default may change with the firmware.
+    `listeners` are called with the tuple of keys after each change. Only values that were set are
+    stored, so a default may change with the firmware.
     """
 
     def __init__(self, store, log):
@@ -59,36 +61,35 @@ class Settings:
         self.listeners = []
         self._values = {}
         saved = store.load()
-        self.stored = isinstance(saved, dict)
-        self._locked = False
-        if self.stored:
+        if isinstance(saved, dict):
             self._take(saved)
         elif saved is not None:
-            self._lost("all", saved, "an object of settings")
+            self._report("settings_lost", "all settings lost, defaults used: stored was " + _shown(saved))
 
     def _take(self, saved: dict) -> None:
+        lost = []
+        unknown = []
         for key, value in saved.items():
             row = _ROWS.get(key)
             if row is None:
-                text = "unknown setting %s left out" % key
-                self._log.add("warning", "settings", "setting_unknown", text, key=key)
+                unknown.append(key)
             elif _allows(row, value):
                 self._values[key] = value
             else:
-                self._lost(key, value, describe(key))
-                self._locked |= key in _NOT_TO_GUESS
+                lost.append(key)
+        if unknown:
+            self._report("settings_unknown", "left out: " + ", ".join(sorted(unknown)))
+        if lost:
+            shown = ["%s %s" % (key, _shown(saved[key])) for key in sorted(lost)]
+            self._report("settings_lost", "not allowed, default used: " + ", ".join(shown), keys=sorted(lost))
         wrong = _conflicts(self._values)
         if wrong:
-            text = "stored settings do not fit together: " + "; ".join(wrong)
-            self._log.add("error", "settings", "settings_conflict", text)
-            self._locked = True
-        if self._locked and self._values.pop("wizard_complete", False):
-            text = "charging locked until the wizard is completed again"
-            self._log.add("error", "settings", "wizard_reopened", text)
+            self._report("settings_conflict", "stored settings do not fit together: " + "; ".join(wrong))
+        if (wrong or any(key in _NOT_TO_GUESS for key in lost)) and self._values.pop("wizard_complete", False):
+            self._report("wizard_reopened", "charging locked until the wizard is completed again")
 
-    def _lost(self, key: str, value, allowed: str) -> None:
-        text = "%s: stored value lost, default used; allowed: %s" % (key, allowed)
-        self._log.add("error", "settings", "setting_lost", text, key=key, type=type(value).__name__)
+    def _report(self, code: str, text: str, **context) -> None:
+        self._log.add("error", "settings", code, text, **context)
 
     def __getitem__(self, key: str):
         """The value of `key`; KeyError for an unknown one."""
@@ -113,6 +114,8 @@ class Settings:
                 wrong.append("load_optimisation: False is not allowed once it is True; allowed: factory reset")
         if wrong:
             raise SettingError("; ".join(wrong))
+        if values == self._values:
+            return ()
         changed = tuple(row[0] for row in SCHEMA if row[0] in changes and changes[row[0]] != self[row[0]])
         self._save(values)
         self._values = values
@@ -177,15 +180,20 @@ def _is_url(value: str) -> bool:
     return scheme in ("ws", "wss") and bool(host) and "@" not in host and " " not in value
 
 
+def _shown(value) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "..."
+
+
 def _field_errors(changes) -> list:
     if not isinstance(changes, dict):
-        return ["settings: %r is not allowed; allowed: an object of settings" % (changes,)]
+        return ["settings: %s is not allowed; allowed: an object of settings" % _shown(changes)]
     wrong = []
     for key, value in changes.items():
         if key not in _ROWS:
-            wrong.append("%s: unknown setting; nearest: %s" % (key, _nearest(str(key))))
+            wrong.append("%s: unknown setting; nearest: %s" % (_shown(key), _nearest(str(key))))
         elif not _allows(_ROWS[key], value):
-            wrong.append("%s: %r is not allowed; allowed: %s" % (key, value, describe(key)))
+            wrong.append("%s: %s is not allowed; allowed: %s" % (key, _shown(value), describe(key)))
     wrong.sort()
     return wrong
 

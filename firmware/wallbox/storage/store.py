@@ -99,7 +99,7 @@ class Store:
             self.load()
         if self._holds(payload):
             return False
-        slot = 1 - self._slot
+        slot = 1 - (self._slot or 0)
         sequence = self._sequence + 1
         with open(self._path + str(slot), "wb") as file:
             file.write(self._header(sequence, payload) + payload)
