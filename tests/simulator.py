@@ -36,6 +36,7 @@ class Simulator:
     `virtual`: virtual time, which moves only in advance() and until(); without it, real time and wait_for().
     `settings`: settings of the first boot. `data`: folder of the flash image, kept between runs.
     `heap`: MicroPython's heap. `options`: further options of boards/simulator/run.py.
+    `program`: what to start in the place of that file, with its own arguments.
     Use it as a context manager, or call start() and stop().
     """
 
@@ -50,12 +51,14 @@ class Simulator:
         rs485: Path | str | None = None,
         heap: str = "8M",
         options: tuple[str, ...] = (),
+        program: tuple[str, ...] = (RUN,),
     ):
         self.virtual = virtual
         self.output: deque[str] = deque(maxlen=400)
         self.port = 0
         self._scratch = tempfile.TemporaryDirectory(prefix="wallbox-test-")
-        self._command = [str(MICROPYTHON), "-X", f"heapsize={heap}", RUN, "--control", "0", "--seed", str(seed)]
+        self._command = [str(MICROPYTHON), "-X", f"heapsize={heap}", *program]
+        self._command += ["--control", "0", "--seed", str(seed)]
         if virtual:
             self._command.append("--virtual")
         if factory:
@@ -271,13 +274,11 @@ class Simulator:
 
     def state(self) -> dict[str, Any]:
         """Return the snapshot."""
-        answer = self.request("state")
-        return answer.get("state", answer)
+        return self.request("state")["state"]
 
     def log(self, since: int | None = None, code: str | None = None) -> list[dict[str, Any]]:
         """Return the event log's entries after `since`, or only those with `code`."""
-        answer = self.request("log", since=since)
-        entries = answer.get("log", answer.get("entries", []))
+        entries = self.request("log", since=since)["log"]
         return [entry for entry in entries if code is None or entry["code"] == code]
 
     def settings(self, **changes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class Record:
 
     def __init__(self, folder: str = "/tmp"):
         path = "%s/wallbox-log-%s" % (folder, "".join(["%02x" % byte for byte in os.urandom(8)]))
-        self._file = open(path, "w+b")
+        self._file = open(path, "w+b")  # noqa: SIM115 - it stays open as long as the process runs
         # A file without a name goes with the process, however that ends.
         os.unlink(path)
         self._size = 0
@@ -39,13 +39,13 @@ class Record:
 
     def answer(self, since: int):
         """Yield, in pieces, the rest of an answer with the entries whose number is above `since`."""
-        yield b'"log": ['
         index = len(self._sequences)
         while index and self._sequences[index - 1] > since:
             index -= 1
         # Entries made while the answer is on its way belong to the next one.
         end = self._size
         place = self._places[index] + 1 if index < len(self._places) else end
+        yield b'"log": ['
         while place < end:
             self._file.seek(place)
             piece = self._file.read(min(_PIECE_BYTES, end - place))

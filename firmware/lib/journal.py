@@ -19,10 +19,9 @@ def _frame(record: bytes) -> bytes:
 
 
 def _unframe(line: bytes):
-    if len(line) < _FRAME_BYTES or line[8] != 0x20 or line[-1] != 0x0A:
-        return None
-    record = line[9:-1]
-    return record if line[:8] == b"%08x" % crc32(record) else None
+    """The record of a line, None when it is damaged; only its newline may be missing."""
+    record = line[9:-1] if line[-1] == 0x0A else line[9:]
+    return record if line[:9] == b"%08x " % crc32(record) else None
 
 
 class Journal:

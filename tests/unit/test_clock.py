@@ -1,0 +1,80 @@
+"""Dates, uptime over the wrap, and the grid of a ticker."""
+
+import asyncio
+from time import ticks_add
+
+from wallbox.clock import Clock, Ticker, iso
+
+
+class HalClock:
+    ticker = None
+
+    def __init__(self):
+        self.now = 0
+        self.utc = None
+
+    def ticks_ms(self):
+        return self.now
+
+    def utc_ms(self):
+        return self.utc
+
+    def set_utc_ms(self, ms):
+        self.utc = ms
+
+
+def test_dates_are_those_of_the_calendar():
+    for seconds, text in (
+        (0, "1970-01-01T00:00:00Z"),
+        (951782400, "2000-02-29T00:00:00Z"),
+        (1767225600, "2026-01-01T00:00:00Z"),
+        (4107542399, "2100-02-28T23:59:59Z"),
+        (4107542400, "2100-03-01T00:00:00Z"),
+    ):
+        assert iso(seconds) == text, (seconds, iso(seconds))
+
+
+def test_the_time_is_unknown_until_told():
+    hal = HalClock()
+    clock = Clock(hal)
+    assert clock.utc_s() is None
+    assert clock.utc_iso() is None
+    clock.set_utc_s(1767225600)
+    assert clock.utc_iso() == "2026-01-01T00:00:00Z"
+
+
+def test_uptime_goes_on_over_the_wrap():
+    hal = HalClock()
+    hal.now = ticks_add(0, -500)
+    clock = Clock(hal)
+    hal.now = ticks_add(hal.now, 1500)
+    assert clock.uptime_s() == 1
+    assert clock.uptime_ms() == 1500
+    hal.now = ticks_add(hal.now, 700)
+    assert clock.uptime_s() == 2
+
+
+def test_a_ticker_keeps_its_grid_and_makes_up_for_nothing():
+    now = [0]
+    slept = []
+
+    async def sleep_ms(ms):
+        slept.append(ms)
+        now[0] += ms
+
+    async def scene():
+        real = asyncio.sleep_ms
+        asyncio.sleep_ms = sleep_ms
+        try:
+            ticker = Ticker(lambda: now[0], 10)
+            await ticker.wait()
+            now[0] += 4
+            await ticker.wait()
+            now[0] += 35
+            await ticker.wait()
+            await ticker.wait()
+        finally:
+            asyncio.sleep_ms = real
+
+    asyncio.run(scene())
+    assert slept == [10, 6, 0, 10]
