@@ -73,7 +73,10 @@ class UnitFile(pytest.File):
         self.read_output(output, reason)
 
     def read_output(self, output: str, reason: str) -> None:
-        """Sort the runner's lines: what stands before a PASS or FAIL was printed by that test, indented lines after it are its traceback."""
+        """Sort the runner's lines.
+
+        What stands before a PASS or FAIL was printed by that test; indented lines after it are its traceback.
+        """
         self.outcomes, self.printed = {}, {}
         failed, loose = "", []
         for line in output.splitlines():

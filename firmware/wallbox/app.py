@@ -257,12 +257,12 @@ class App:
         add("session", self.session.run)
         add("housekeeping", self._housekeeping)
         add("log", lambda watch: self.log.run())
-        add("led", lambda watch: self.led.run())
+        add("led", lambda watch: self.led.run(watch.beat))
         add("buzzer", lambda watch: self.buzzer.run())
-        add("reader", lambda watch: self.reader.run())
+        add("reader", lambda watch: self.reader.run(watch.beat))
         add("access", lambda watch: self.access.run())
-        add("meter", lambda watch: self.meter.run())
-        add("load", lambda watch: self.load.run())
+        add("meter", lambda watch: self.meter.run(watch.beat))
+        add("load", lambda watch: self.load.run(watch.beat))
         await self.supervisor.run()
 
     def status(self) -> dict:

@@ -73,3 +73,7 @@ def next_due_ms(timers, now: int, horizon_ms: int) -> int:
             if left < best:
                 best = left
     return max(0, best)
+
+
+def unwatched(_within_ms: int) -> None:
+    """Stands in for `Watch.beat` where no supervisor watches a task."""

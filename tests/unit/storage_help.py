@@ -3,6 +3,7 @@
 import os
 
 import vfs
+
 from plant.board import PowerCut
 from plant.flash import FlashDevice
 

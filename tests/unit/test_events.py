@@ -4,8 +4,8 @@ import asyncio
 import os
 
 import micropython
-import virtual_time
 from storage_help import MOUNT, Clock, Flash, cut_everywhere, noise, scratch, write
+from virtual_time import VirtualTime
 
 from wallbox.events import EventLog, Ring
 
@@ -255,16 +255,29 @@ def test_a_lost_reservation_skips_numbers_that_may_have_been_used():
 
 
 async def test_the_task_writes_what_comes_together_in_one_go():
-    folder = scratch("events-task")
-    with virtual_time.patched() if hasattr(virtual_time, "patched") else Flash():
-        log = attached(folder)
+    VirtualTime()
+    log = attached(scratch("events-task"))
+    task = asyncio.create_task(log.run())
+    for i in range(3):
+        log.add("error", "s%d" % i, "c", "t")
+    await asyncio.sleep_ms(500)
+    assert list(log.stored()) == [], "flash was busy while the contactor may still be opening"
+    await asyncio.sleep_ms(1000)
+    assert len(list(log.stored())) == 3
+    task.cancel()
+
+
+async def test_the_task_tries_again_when_flash_refused():
+    time = VirtualTime()
+    with Flash() as flash:
+        log = attached(MOUNT)
         task = asyncio.create_task(log.run())
-        for i in range(3):
-            log.add("error", "s%d" % i, "c", "t")
-        await asyncio.sleep_ms(200)
-        assert list(log.stored()) == [], "flash was busy while the contactor may still be opening"
-        await asyncio.sleep_ms(1000)
-        assert len(list(log.stored())) == 3
+        flash.device.fails = True
+        log.add("error", "s", "c", "t")
+        await asyncio.sleep_ms(10_000)
+        flash.device.fails = False
+        await asyncio.sleep_ms(60_000)
+        assert [entry["code"] for entry in log.stored()] == ["c", "flash_refused"], time.now_ms
         task.cancel()
 
 

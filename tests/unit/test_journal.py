@@ -2,8 +2,9 @@
 
 import os
 
-from journal import Journal
 from storage_help import MOUNT, Flash, cut_everywhere, noise, read, scratch, write
+
+from journal import Journal
 
 
 def numbered(first, last):

@@ -6,6 +6,7 @@ from micropython import const
 
 from mfrc522 import CardError, ReaderError
 from wallbox.access.cards import parse_uid
+from wallbox.timer import unwatched
 
 _POLL_MS = const(250)  # a card that is held for half a second is seen at least once
 _RETRY_MS = const(30)  # after a bad read: the first try wakes a confused card, the second reads it
@@ -14,6 +15,7 @@ _GONE_POLLS = const(4)  # a card unseen for one second has left; a shorter gap i
 _MAX_AT_ONCE = const(4)  # cards of one wallet that are told apart
 _BACK_OFF_MS = const(1000)
 _BACK_OFF_MAX_MS = const(60000)
+_LATE_MS = const(10000)  # a poll of several cards takes well below a second; longer is a hang
 
 
 class CardReader:
@@ -29,29 +31,32 @@ class CardReader:
         self._here = {}
         self.ok = False
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """Keep the reader going for ever; a dead chip is logged once and tried again, ever more rarely."""
         pause = _BACK_OFF_MS
         reported = False
         while True:
             try:
+                beat(_LATE_MS)
                 await self._driver.init()
                 self.ok = True
                 if reported:
                     self._log.add("info", "access", "reader_back", "the card reader works again")
                     reported = False
                 pause = _BACK_OFF_MS
-                await self._watch()
+                await self._watch(beat)
             except ReaderError as error:
                 self.ok = False
                 if not reported:
                     self._log.add("error", "access", "reader_failed", "the card reader failed: %s" % error)
                     reported = True
+            beat(pause + _LATE_MS)
             await asyncio.sleep_ms(pause)
             pause = min(2 * pause, _BACK_OFF_MAX_MS)
 
-    async def _watch(self) -> None:
+    async def _watch(self, beat) -> None:
         while True:
+            beat(_LATE_MS)
             await asyncio.sleep_ms(_POLL_MS)
             try:
                 uid = await self._driver.read_uid()

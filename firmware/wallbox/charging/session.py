@@ -203,7 +203,7 @@ class Session:
 
     def _open_record(self) -> None:
         number = self._store.open({"id_tag": self.id_tag, "start_utc": self._clock.utc_s()})
-        self._log.add("info", "session", "started", "session %d started" % number, id_tag=self.id_tag)
+        self._log.add("info", "session", "started", "session %d started" % number)
         self.recorded = True
         self._on_change()
 
@@ -215,7 +215,6 @@ class Session:
         reason = self.stop_reason
         wh = self.energy_mwh // _MWH_PER_WH
         seconds = self.duration_s()
-        tag = self.id_tag
         self.active = False
         self._closing = False
         self.recorded = False
@@ -226,7 +225,6 @@ class Session:
             "session",
             "ended",
             "session ended (%s): %d Wh in %d s" % (reason, wh, seconds),
-            id_tag=tag,
             reason=reason,
             energy_wh=wh,
         )

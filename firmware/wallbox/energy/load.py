@@ -9,7 +9,7 @@ from array import array
 
 from micropython import const
 
-from wallbox.timer import Dwell, Timer
+from wallbox.timer import Dwell, Timer, unwatched
 
 # IEC 61851-1 table A.8: 6 A is the least that can be offered, 32 A the most this box has.
 _LEAST_MA = const(6000)
@@ -29,6 +29,8 @@ _RESUME_MS = const(30_000)
 _OFF_MS = const(300_000)
 # One reading below 6 A may be a motor starting; a second one in a row is a load.
 _READINGS_TO_PAUSE = const(2)
+# One turn lasts at most meter_timeout_s (10 s).
+_LATE_MS = const(15_000)
 # The car's current at this and at the last reading: the meter's value is up to a second older than the car's.
 _HISTORY = const(2)
 
@@ -64,9 +66,10 @@ class LoadLimit:
         self.paused = False
         reader.listeners.append(self.update)
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """Watch the age of the readings, so that the fallback does not depend on the reader's own task."""
         while True:
+            beat(_LATE_MS)
             left = self._reader.check()
             if not self._reader.valid:
                 self.update(False)

@@ -7,9 +7,12 @@ from micropython import const
 
 from wallbox.energy import meters
 from wallbox.energy.rtu import RtuError, RtuTimeout
+from wallbox.timer import unwatched
 
 # Meters renew their values every 0.25 to 1 s, so reading more often only repeats them.
 _CYCLE_MS = const(1000)
+# At 300 baud a read with its repetitions takes 15 s.
+_LATE_MS = const(30_000)
 # The counters only feed statistics.
 _CYCLES_PER_ENERGY = const(60)
 # Slaves begin to answer within 20 to 200 ms; three of four failed attempts still fit the shortest setting.
@@ -61,10 +64,11 @@ class MeterReader:
         self.import_wh = reading.import_wh[0]
         self.export_wh = reading.export_wh[0]
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """Read for ever; ends only by cancellation."""
         due = self._clock.ticks_ms()
         while True:
+            beat(_LATE_MS)
             fresh = await self._poll()
             self.check()
             for listener in self.listeners:

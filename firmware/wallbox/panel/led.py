@@ -5,6 +5,8 @@ from time import ticks_diff
 
 from micropython import const
 
+from wallbox.timer import unwatched
+
 _LOOK_MS = const(250)  # how often the state is looked at
 _FRAME_MS = const(50)  # breathing: 20 frames a second
 _FRAMES = const(5)  # in one look
@@ -53,6 +55,8 @@ _BREATH = (
 # light has stood this long. A fault sounds at once, always.
 _PRESENCE_MS = const(30000)
 _SETTLED_MS = const(2000)
+# One turn of the loop takes at most _FRAMES frames; a bar that stands still this long has hung.
+_LATE_MS = const(10000)
 
 
 def choose(view) -> str:
@@ -100,10 +104,11 @@ class LedBar:
             "text": _PATTERNS[self.pattern][2],
         }
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """Show the state for ever; goes dark when it is cancelled."""
         try:
             while True:
+                beat(_LATE_MS)
                 self._look()
                 if _PATTERNS[self.pattern][0] == _BREATHE:
                     for _ in range(_FRAMES):
