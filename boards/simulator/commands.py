@@ -7,6 +7,7 @@ from micropython import const
 # Virtual time of one request: a month, so that a slip of the finger does not run for hours.
 _ADVANCE_MAX_S = const(31 * 24 * 3600)
 _WRITES_MAX = const(1_000_000)
+_HEX = "0123456789abcdefABCDEF"
 
 # do -> (arguments it must have, arguments it may have).
 _TABLE = {
@@ -52,12 +53,8 @@ def _whole(field: str, value, low: int, high: int) -> int:
 
 
 def _uid(value) -> bytes:
-    if isinstance(value, str) and len(value) in (8, 14, 20):
-        try:
-            return unhexlify(value)
-        except ValueError:
-            # Falls through to the one message for every wrong UID.
-            value = str(value)
+    if isinstance(value, str) and len(value) in (8, 14, 20) and all(digit in _HEX for digit in value):
+        return unhexlify(value)
     raise ValueError("uid: %r is not allowed; allowed: 8, 14 or 20 hexadecimal digits" % (value,))
 
 

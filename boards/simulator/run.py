@@ -10,6 +10,8 @@ _FOLDERS = ("firmware", "firmware/lib", "boards/simulator", ".venv/micropython")
 _EXIT_USAGE = 2
 _MAX_SEED = 0xFFFFFFFF
 
+_print = builtins.print
+
 
 class UsageError(Exception):
     """An option cannot be followed; the text says which, and what is allowed."""
@@ -112,15 +114,14 @@ def _install(plant, options) -> None:
 
 
 def _redirect_console(quiet: bool) -> None:
-    """Keep stdout for the announcement: what the firmware prints goes to stderr, or nowhere."""
-    real_print = builtins.print
+    """Keep stdout for the announcement: what is printed goes to stderr, or nowhere."""
 
     def console(*words, **options):
         if "file" not in options:
             if quiet:
                 return
             options["file"] = sys.stderr
-        real_print(*words, **options)
+        _print(*words, **options)
 
     builtins.print = console
 
@@ -128,6 +129,8 @@ def _redirect_console(quiet: bool) -> None:
 def main() -> int:
     """Run until told to end -> exit code: 0, 1 when the firmware always fails, 2 for wrong options."""
     _extend_import_path()
+    if "--help" not in sys.argv and "-h" not in sys.argv:
+        _redirect_console(False)
     options = _parse()
     _check(options)
     from bench import Bench, Quit
@@ -140,7 +143,7 @@ def main() -> int:
         except OSError as error:
             raise UsageError("--control: port %d cannot be used: %s" % (options.control, error))
         _install(plant, options)
-        print("control 127.0.0.1:%d" % bench.port)
+        sys.stdout.write("control 127.0.0.1:%d\n" % bench.port)
         _redirect_console(options.quiet)
         bench.run()
     except Quit as end:

@@ -41,7 +41,7 @@ class EventLog:
     """Entries of level "info", "warning" and "error".
 
     All are kept in RAM, the newest `capacity` of them; warnings and errors also on flash once `attach` has
-    been called. `sinks` are called with each entry as it is made.
+    been called. `sinks`, which may not raise, are called with each entry as it is made.
     """
 
     def __init__(self, clock, capacity: int = 64):
@@ -87,7 +87,9 @@ class EventLog:
         if self._flash_due():
             self._wake.set()
         if self.sinks:
-            self._tell(_as_dict(entry))
+            told = _as_dict(entry)
+            for sink in self.sinks:
+                sink(told)
 
     def _hide(self, now_s: int, source: str, code: str, text: str):
         """None when the entry belongs to a storm, else how many before it were hidden."""
@@ -104,23 +106,12 @@ class EventLog:
         else:
             hidden = storm[2] if storm else 0
             if not storm and len(self._storms) >= _STORMS:
-                self._forget_storm()
+                # What they hid is not told any more; rare, as it takes that many codes.
+                self._storms.clear()
+                self._latest.clear()
             self._storms[key] = [now_s, 1, 0]
         self._latest[source] = (code, text)
         return hidden
-
-    def _forget_storm(self) -> None:
-        key = min(self._storms, key=lambda k: self._storms[k][0])
-        del self._storms[key]
-        self._latest.pop(key[0], None)
-
-    def _tell(self, entry: dict) -> None:
-        for sink in self.sinks[:]:
-            try:
-                sink(entry)
-            except Exception as error:
-                self.sinks.remove(sink)
-                self.add("error", "events", "sink_failed", "a reader of the log was dropped: %r" % error)
 
     def since(self, sequence: int = 0) -> list:
         """The entries in RAM with a number above `sequence`, oldest first, as dicts."""

@@ -23,8 +23,8 @@ FAULTS = (
     ("flash_error", None),
     ("pe", None),
 )
-DAY_S = 24 * 3600
-MINUTES_S = 20 * 60
+HOURS_S = 6 * 3600
+MINUTES_S = 10 * 60
 
 
 def raw_log(box: Simulator) -> bytes:
@@ -61,7 +61,10 @@ def surroundings_change(box: Simulator, dice: random.Random) -> None:
 
 
 def settings_change(box: Simulator, dice: random.Random) -> None:
-    box.settings(access_control=dice.random() < 0.5, rated_a=dice.choice((0, 6, 16, 32)))
+    # Refused when the supply fails in the middle of it, which is part of the tale.
+    box.exchange(
+        {"do": "settings", "set": {"access_control": dice.random() < 0.5, "rated_a": dice.choice((0, 6, 16, 32))}}
+    )
 
 
 def supply_fails(box: Simulator, dice: random.Random) -> None:
@@ -105,16 +108,25 @@ def play(box: Simulator, seconds: int, events: int, tale: int = 1, dawdle: float
     return raw_log(box)
 
 
+def assert_same(first: bytes, second: bytes) -> None:
+    """Fail with the first entries that differ; a diff of whole logs takes pytest minutes."""
+    if first == second:
+        return
+    for ours, theirs in zip(json.loads(first)["log"], json.loads(second)["log"], strict=False):
+        assert ours == theirs
+    raise AssertionError(f"one log goes on: {len(first)} and {len(second)} bytes")
+
+
 def codes(log: bytes) -> set[str]:
     return {entry["code"] for entry in json.loads(log)["log"]}
 
 
-def test_the_same_seed_gives_the_same_log_of_a_day_byte_for_byte(simulator):
-    first = play(simulator(seed=7), DAY_S, 150)
-    second = play(simulator(seed=7), DAY_S, 150)
-    assert first == second
+def test_the_same_seed_gives_the_same_log_of_six_busy_hours_byte_for_byte(simulator):
+    first = play(simulator(seed=7), HOURS_S, 60)
+    second = play(simulator(seed=7), HOURS_S, 60)
+    assert_same(first, second)
     entries = json.loads(first)["log"]
-    assert len(entries) > 500
+    assert len(entries) > 300
     # It was a day worth the name: restarts, charging, faults and cards.
     assert entries[-1]["boot"] > 5
     assert {"start", "closed", "opened", "started"} <= codes(first)
@@ -129,14 +141,13 @@ def test_leaving_out_idle_ticks_changes_nothing(simulator):
     for tale in (1, 2):
         skipping = play(simulator(seed=3), MINUTES_S, 40, tale)
         exact = play(simulator(seed=3, options=("--exact",)), MINUTES_S, 40, tale)
-        assert json.loads(skipping)["log"] == json.loads(exact)["log"]
-        assert skipping == exact
+        assert_same(skipping, exact)
 
 
 def test_a_slow_client_and_a_small_heap_change_nothing(simulator):
     quick = play(simulator(seed=5), MINUTES_S, 30)
     slow = play(simulator(seed=5, heap="2M"), MINUTES_S, 30, dawdle=0.05)
-    assert quick == slow
+    assert_same(quick, slow)
 
 
 def test_the_size_of_the_steps_changes_nothing(simulator):

@@ -89,3 +89,11 @@ def test_the_box_stays_at_work_while_the_meter_is_silent(box, peer):
     box.plug()
     box.wait_for(lambda state: state["contactor"]["closed"], 10)
     assert box.state()["uptime_ms"] > before
+
+
+@pytest.mark.parametrize("fault", ["meter_silent", "meter_garbage"])
+def test_the_simulator_s_meter_faults_reach_the_real_line(box, fault):
+    box.fault(fault)
+    box.wait_for(lambda state: state["meter"]["lost"], LOST_SECONDS)
+    box.clear(fault)
+    box.wait_for(lambda state: state["meter"]["valid"], VALID_SECONDS)

@@ -112,6 +112,19 @@ def test_a_session_costs_few_flash_writes():
             assert flash.device.writes - writes < 40, flash.device.writes - writes
 
 
+def test_a_restart_without_news_writes_nothing():
+    with Flash() as flash:
+        store = sessions(MOUNT)
+        charge(store, 1000)
+        writes = flash.device.writes
+        assert ids(sessions(MOUNT).history(9)) == [1]
+        assert flash.device.writes == writes
+        store.open({})
+        writes = flash.device.writes
+        assert sessions(MOUNT).current()["id"] == 2
+        assert flash.device.writes == writes
+
+
 def test_opening_while_one_is_open_closes_that_one_first():
     log = Log()
     store = sessions(scratch("sessions-superseded"), log)
@@ -240,15 +253,23 @@ def test_stored_state_of_any_shape_never_stops_the_start():
             assert sessions(folder).current() is None
 
 
-def test_lost_parts_of_the_state_are_logged():
+def test_a_state_without_sense_is_logged_and_the_history_counts():
     folder = scratch("sessions-parts")
-    Store(folder, "sessions", 1, Log()).save({"next": "x", "open": 7, "waiting": [1], "total_wh": -3, "sessions": 9})
+    charge(sessions(folder), 100)
+    for wrong in ({"next": "x"}, {"open": 7}, {"waiting": [1]}, {"total_wh": -3}, {"waiting": 5}, 7, "all"):
+        Store(folder, "sessions", 1, Log()).save(wrong)
+        log = Log()
+        store = sessions(folder, log)
+        assert log.codes() == ["sessions_damaged", "sessions_recounted"], log.entries
+        assert store.totals() == {"total_wh": 100, "sessions": 1, "contactor_ops": 0}
+
+
+def test_a_counter_that_is_not_stored_yet_begins_at_0():
+    folder = scratch("sessions-counter")
+    Store(folder, "sessions", 1, Log()).save({"next": 5, "open": None, "waiting": [], "total_wh": 9, "sessions": 4})
     log = Log()
-    store = sessions(folder, log)
-    assert log.codes() == ["sessions_damaged"]
-    for part in ("next 'x'", "total_wh -3", "the open session", "a closed session"):
-        assert part in log.text(), log.text()
-    assert store.totals()["sessions"] == 9
+    assert sessions(folder, log).totals() == {"total_wh": 9, "sessions": 4, "contactor_ops": 0}
+    assert log.entries == []
 
 
 def test_random_bytes_never_stop_the_start():

@@ -13,6 +13,7 @@ _CC = const(6)
 _VTIME = const(5)
 _VMIN = const(6)
 _SCRATCH_BYTES = const(64)
+_WRONG_BIT = const(0x10)
 
 
 class _MeterLine:
@@ -53,9 +54,10 @@ class _MeterLine:
 
 
 class _PtyLine:
-    """A pty: bytes pass as they are, line settings mean nothing there."""
+    """A pty, on which line settings mean nothing; the plant's meter faults cut or disturb it."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, plant):
+        self._faults = plant.faults
         self._port = open(path, "r+b")  # noqa: SIM115 as long as the board
         number = self._port.fileno()
         termios.setraw(number)
@@ -71,7 +73,9 @@ class _PtyLine:
         return
 
     def write(self, buf) -> None:
-        self._port.write(buf)
+        # What the meter does not hear it does not answer.
+        if "meter_silent" not in self._faults:
+            self._port.write(buf)
 
     def discard(self) -> None:
         while self._port.readinto(self._scratch):
@@ -87,6 +91,8 @@ class _PtyLine:
             # The peer hung up: input is reported for ever without a byte.
             passed = time.ticks_diff(time.ticks_ms(), begin)
             await asyncio.sleep_ms(max(0, timeout_ms - passed))
+        elif "meter_garbage" in self._faults:
+            buf[count - 1] ^= _WRONG_BIT
         return count or 0
 
 
@@ -95,7 +101,7 @@ class Rs485:
 
     def __init__(self):
         path = board.rs485_path
-        self._line = _PtyLine(path) if path else _MeterLine(board.plant)
+        self._line = _PtyLine(path, board.plant) if path else _MeterLine(board.plant)
 
     def configure(self, baud: int, parity: str, stop_bits: int) -> None:
         """Set the line: baud in bit/s, parity "N", "E" or "O", stop bits 1 or 2; ValueError for others."""

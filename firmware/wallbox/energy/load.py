@@ -29,7 +29,7 @@ _RESUME_MS = const(30_000)
 _OFF_MS = const(300_000)
 # One reading below 6 A may be a motor starting; a second one in a row is a load.
 _READINGS_TO_PAUSE = const(2)
-# One turn lasts at most meter_timeout_s (10 s).
+# A turn lasts 2 s at most.
 _LATE_MS = const(15_000)
 # The car's current at this and at the last reading: the meter's value is up to a second older than the car's.
 _HISTORY = const(2)

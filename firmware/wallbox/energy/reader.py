@@ -11,7 +11,7 @@ from wallbox.timer import unwatched
 
 # Meters renew their values every 0.25 to 1 s, so reading more often only repeats them.
 _CYCLE_MS = const(1000)
-# At 300 baud a read with its repetitions takes 15 s.
+# At 300 baud the two reads of a cycle take 10 s, with the silence to wait for after failures.
 _LATE_MS = const(30_000)
 # The counters only feed statistics.
 _CYCLES_PER_ENERGY = const(60)

@@ -19,6 +19,8 @@ _RECORD_BYTES = const(600)
 _REASON_CHARS = const(32)
 # Closed sessions that wait while the journal refuses.
 _WAITING = const(8)
+# Of damaged data the log shows this much.
+_SHOWN_CHARS = const(80)
 _COUNTERS = ("total_wh", "sessions", "contactor_ops")
 
 
@@ -43,35 +45,21 @@ class SessionStore:
         self._tried = self._mark()
 
     def _checked(self, found) -> dict:
-        """The stored state with only what is usable in it."""
+        """The stored state, or that of a new box when there is none or no sense in it."""
         state = {"next": 1, "open": None, "waiting": []}
         state.update(dict.fromkeys(_COUNTERS, 0))
         if found is None:
             return state
-        lost = []
-        if not isinstance(found, dict):
-            found = {}
-            lost.append("all")
-        for name in ("next",) + _COUNTERS:
-            value = found.get(name, 0)
-            if type(value) is int and value >= state[name]:
-                state[name] = value
-            elif name in found:
-                lost.append("%s %r" % (name, value))
-        record = found.get("open")
-        if _is_record(record):
-            state["open"] = record
-        elif record is not None:
-            lost.append("the open session")
-        waiting = found.get("waiting")
-        for record in waiting if isinstance(waiting, list) else ():
-            if _is_record(record):
-                state["waiting"].append(record)
-            else:
-                lost.append("a closed session")
-        if lost:
-            self._log.add("error", "sessions", "sessions_damaged", "damaged and lost: " + ", ".join(lost))
-        return state
+        if isinstance(found, dict):
+            state.update(found)
+            records = state["waiting"] if isinstance(state["waiting"], list) else [None]
+            if state["open"] is not None:
+                records = records + [state["open"]]
+            if _are_counts(state, ("next",) + _COUNTERS) and all(map(_is_record, records)):
+                return state
+        text = "open session and counters lost: stored was %s" % repr(found)[:_SHOWN_CHARS]
+        self._log.add("error", "sessions", "sessions_damaged", text)
+        return self._checked(None)
 
     def _catch_up(self) -> None:
         """Make state and history agree: a cut or a lost copy can leave either behind the other."""
@@ -225,10 +213,14 @@ class SessionStore:
 
 
 def _is_record(record) -> bool:
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not isinstance(record.get("id_tag", 0), (str, type(None))):
         return False
-    values = [record.get(name) for name in ("id", "energy_wh", "duration_s")]
-    tag = record.get("id_tag", 0)
-    if tag is not None and not isinstance(tag, str):
-        return False
-    return all(type(value) is int and value >= 0 for value in values) and values[0] > 0
+    return _are_counts(record, ("id", "energy_wh", "duration_s"))
+
+
+def _are_counts(found: dict, names) -> bool:
+    for name in names:
+        value = found.get(name)
+        if type(value) is not int or value < 0:
+            return False
+    return True

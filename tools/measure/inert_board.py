@@ -1,0 +1,178 @@
+"""A board without physics for the memory measure: a supply, no car, no card and a meter that keeps silent.
+
+Importing it provides the package `hal`. It is as small as can be, and what it takes counts as the firmware's.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from array import array
+
+
+class Pilot:
+    """No car: the generator's own voltage."""
+
+    high_mv = low_mv = 12000
+    duty_permille = 1000
+
+    def set_duty(self, permille):
+        self.duty_permille = permille
+
+    def sample(self):
+        return
+
+
+class Contactor:
+    """Never live."""
+
+    live = 0
+
+    def set(self, closed):
+        return
+
+    def sample(self):
+        return
+
+
+class Rcm:
+    """Trips at its test input only."""
+
+    tripped = False
+    dc_ua = ac_ua = 0
+
+    def set_test(self, on):
+        self.tripped = on
+
+    def sample(self):
+        return
+
+
+class Supply:
+    """Three phases at 230 V without load."""
+
+    frequency_mhz = 50000
+    pe_ok = True
+    energy_mwh = 0
+
+    def __init__(self):
+        self.volts_mv = array("i", (230000, 230000, 230000))
+        self.current_ma = array("i", (0, 0, 0))
+        self.power_w = array("i", (0, 0, 0))
+
+    def sample(self):
+        return
+
+
+class Temperature:
+    """Room temperature."""
+
+    deci_c = 200
+
+    def sample(self):
+        return
+
+
+class Port:
+    """LED bar, buzzer, reader chip, RS-485, contact, communication module and watchdog: nothing is behind them."""
+
+    def write(self, buf):
+        return
+
+    def write_readinto(self, tx, rx):
+        return
+
+    def set(self, hz):
+        return
+
+    def reset(self, active):
+        return
+
+    def configure(self, baud, parity, stop_bits):
+        return
+
+    def discard(self):
+        return
+
+    async def read(self, buf, timeout_ms):
+        await asyncio.sleep_ms(timeout_ms)
+        return 0
+
+    def closed(self):
+        return False
+
+    def module_ok(self):
+        return True
+
+    def feed(self):
+        return
+
+
+class Flash:
+    """An empty folder of the host's file system."""
+
+    @staticmethod
+    def mount():
+        os.mkdir("/data")
+        return "/data"
+
+
+class Clock:
+    """The host's clock."""
+
+    ticker = None
+    ticks_ms = time.ticks_ms
+
+    @staticmethod
+    def utc_ms():
+        return None
+
+
+class System:
+    """Starts after a power cut."""
+
+    @staticmethod
+    def reset_cause():
+        return "power_on"
+
+    @staticmethod
+    def reset(reason):
+        raise SystemExit(reason)
+
+    @staticmethod
+    def random(low, high):
+        return low
+
+    @staticmethod
+    def serial():
+        return "0"
+
+
+DEVICES = {
+    "pilot": ("Pilot", Pilot),
+    "contactor": ("Contactor", Contactor),
+    "rcm": ("Rcm", Rcm),
+    "supply": ("Supply", Supply),
+    "temperature": ("Temperature", Temperature),
+    "leds": ("Leds", Port),
+    "buzzer": ("Buzzer", Port),
+    "reader": ("ReaderSpi", Port),
+    "rs485": ("Rs485", Port),
+    "contact": ("Contact", Port),
+    "net": ("Net", Port),
+    "watchdog": ("Watchdog", Port),
+}
+MODULES = {"flash": Flash, "clock": Clock, "system": System}
+
+
+def _provide(package) -> None:
+    for name, (device, factory) in DEVICES.items():
+        module = type(name, (), {device: factory})
+        MODULES[name] = module
+    for name, module in MODULES.items():
+        setattr(package, name, module)
+        sys.modules["hal." + name] = module
+    sys.modules["hal"] = package
+
+
+_provide(type("hal", (), {}))

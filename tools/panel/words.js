@@ -1,0 +1,83 @@
+// Names for people: what the wallbox and the simulator call things in data, said in words.
+
+export const CARDS = [
+  { uid: "04A1B2C3D4E5F6", name: "Setup card", kind: "setup" },
+  { uid: "04C01A2B3C4D80", name: "Card 1", kind: "charging" },
+  { uid: "5E7A90B1", name: "Card 2", kind: "charging" },
+  { uid: "04D2F1A09B8C7D6E5F40", name: "Card 3", kind: "charging" },
+  { uid: "DEADBEEF", name: "Unknown", kind: "unknown" },
+];
+
+export const FAULTS = [
+  ["Residual current", [["residual_dc", "DC leak"], ["residual_ac", "AC leak"], ["rcm_test_fails", "Self-test fails"]]],
+  ["Contactor", [["weld_l1", "L1 welded"], ["weld_l2", "L2 welded"], ["weld_l3", "L3 welded"], ["no_close", "Does not close"]]],
+  ["Supply", [["overvoltage", "Over-voltage"], ["undervoltage", "Under-voltage"], ["phase_loss", "Phase lost"], ["overcurrent", "Over-current"], ["pe", "Earth lost"]]],
+  ["Pilot and sensors", [["pilot_short", "Pilot shorted"], ["temperature_sensor", "Temperature sensor"]]],
+  ["Bus and memory", [["meter_silent", "Meter silent"], ["meter_garbage", "Meter garbled"], ["flash_error", "Flash fails"]]],
+];
+
+export const LIMITS = {
+  installer: ["Installation", "rated current set by the installer"],
+  cable: ["Cable", "what the charging cable carries"],
+  meter: ["House meter", "what the house leaves of the connection"],
+  solar: ["Solar", "what the sun gives"],
+  peak_shaving: ["Peak shaving", "the grid operator's contact is closed"],
+  temperature: ["Temperature", "the wallbox is warm"],
+  backend: ["Backend", "charging profile of the backend"],
+  iso15118: ["Car's schedule", "agreed with the car"],
+};
+
+/** Settings in groups: [key, label, unit, choices or null for a free field, hint]. */
+export const SETTINGS = [
+  ["Installation", [
+    ["wizard_complete", "Installation complete", ""],
+    ["rated_a", "Rated current", "A", [0, 6, 10, 12, 16, 20, 24, 32]],
+    ["phases", "Phases", "", [1, 3]],
+    ["connection_a", "Main fuse of the house", "A"],
+    ["pe_mode", "Earth monitoring", "", ["enable", "monitor", "off"]],
+    ["earthing", "Earthing", "", ["TN", "TT", "IT"]],
+    ["nominal_v", "Nominal voltage", "V"],
+    ["nominal_hz", "Nominal frequency", "Hz", [50, 60]],
+  ]],
+  ["Charging", [
+    ["access_control", "Charge with a card only", ""],
+    ["authorisation_timeout_s", "Card waits for the car", "s"],
+    ["restart_delay_max_s", "Longest delay after an outage", "s"],
+    ["peak_shaving_w", "Peak-shaving limit", "W"],
+  ]],
+  ["House meter", [
+    ["load_optimisation", "Protect the house connection", ""],
+    ["fallback_a", "Current without a meter", "A"],
+    ["meter_model", "Meter", "", ["none", "pro380"]],
+    ["meter_address", "Modbus address", ""],
+    ["meter_baud", "Speed", "Bd", [300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]],
+    ["meter_parity", "Parity", "", ["N", "E", "O"]],
+    ["meter_timeout_s", "Meter is lost after", "s"],
+  ]],
+  ["Wallbox", [
+    ["name", "Name", ""],
+    ["led_brightness_percent", "Light bar brightness", "%"],
+    ["ocpp_url", "Backend address", ""],
+  ]],
+];
+
+/** 75 -> "1:15", 3675 -> "1:01:15". */
+export function clockText(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  const two = (n) => String(n).padStart(2, "0");
+  const hours = Math.floor(s / 3600);
+  return hours ? `${hours}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+/** 75 -> "1 min". Coarse on purpose: it must not change with every look. */
+export function spanText(seconds) {
+  if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** The word for a key nobody named here: "no_close" -> "No close". */
+export function plain(key) {
+  const words = String(key).replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

@@ -1,0 +1,220 @@
+"""Starts the simulated wallbox: firmware on MicroPython, a real Modbus meter, the web panel (`make run`)."""
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from child import Child, ChildError
+from control_link import ControlError, ControlLink
+from meter_peer import MeterPeer
+from panel_feed import Feed
+from panel_server import PanelServer
+from status_line import StatusLine
+
+ROOT = Path(__file__).resolve().parent.parent
+BOARD = ROOT / "boards" / "simulator" / "run.py"
+# Firmware and plant together, with the whole run's event log: the plant is no part of the real device's heap.
+HEAP = "64M"
+DEFAULT_CONTROL_PORT = 7061
+DEFAULT_WEB_PORT = 8061
+DEATH_GRACE_S = 1.0
+EXIT_FAILED = 1
+
+
+class StartError(Exception):
+    """The simulator cannot start or go on; the text tells the user why and what to do."""
+
+
+def port(text: str) -> int:
+    """Argparse type of a TCP port, 0 meaning any free one."""
+    number = int(text) if text.isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; allowed: 0..65535, 0 is any free one")
+    return number
+
+
+def settings_file(text: str) -> Path:
+    """Argparse type of a file with one JSON object."""
+    path = Path(text)
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f'{text!r} holds no JSON object; allowed: {{"rated_a": 16, …}}')
+    return path
+
+
+def backend_url(text: str) -> str:
+    """Argparse type of an OCPP backend's address."""
+    if not text.startswith(("ws://", "wss://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no backend; allowed: ws://… or wss://…")
+    return text
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line; wrong options end the program with what is allowed."""
+    parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
+    parser.add_argument("--control", type=port, default=DEFAULT_CONTROL_PORT, metavar="PORT", help="control API (7061)")
+    parser.add_argument("--web", type=port, default=DEFAULT_WEB_PORT, metavar="PORT", help="web panel (8061)")
+    parser.add_argument("--no-web", action="store_true", help="no web panel")
+    parser.add_argument("--factory", action="store_true", help="start as delivered, wizard not complete")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep the flash image in DIR between runs")
+    parser.add_argument("--settings", type=settings_file, metavar="FILE", help="settings of the first boot, JSON")
+    parser.add_argument("--ocpp", type=backend_url, metavar="URL", help="OCPP backend")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="component tolerances and chance (0)")
+    parser.add_argument("--virtual", action="store_true", help="virtual time: it moves only when it is advanced")
+    return parser.parse_args(arguments)
+
+
+def check_port(number: int, purpose: str, option: str) -> None:
+    """StartError when `number` cannot be listened on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except OSError as error:
+            raise StartError(
+                f"port {number} of the {purpose} cannot be used ({error.strerror}); "
+                f"is another simulator running? Choose another with {option} PORT, or 0 for any free one"
+            ) from error
+
+
+def interpreter() -> str:
+    """The MicroPython of this virtual environment, else the one on PATH."""
+    beside = Path(sys.executable).parent / "micropython"
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    if not found:
+        raise StartError(f"micropython is neither beside {sys.executable} nor on PATH; `make setup` installs it")
+    return found
+
+
+def firmware_command(options: argparse.Namespace, rs485: str | None) -> list[str]:
+    """The command line of the simulated board."""
+    command = [interpreter(), "-X", f"heapsize={HEAP}", str(BOARD), "--control", str(options.control)]
+    command += ["--seed", str(options.seed)]
+    for flag in ("factory", "virtual"):
+        if getattr(options, flag):
+            command.append(f"--{flag}")
+    for name in ("data", "settings"):
+        if getattr(options, name):
+            command += [f"--{name}", str(getattr(options, name).absolute())]
+    if options.ocpp:
+        command += ["--ocpp", options.ocpp]
+    if rs485:
+        command += ["--rs485", rs485]
+    return command
+
+
+class Simulator:
+    """The running whole: firmware, meter, control connections, panel, status line."""
+
+    def __init__(self, options: argparse.Namespace):
+        self._options = options
+        self._firmware: Child | None = None
+        self._meter: MeterPeer | None = None
+        self._feed: Feed | None = None
+        self._links: list[ControlLink] = []
+        self._panel: PanelServer | None = None
+        self._line = StatusLine(sys.stdout)
+
+    async def run(self) -> None:
+        """Start everything, serve until cancelled; ChildError or StartError when something ends by itself."""
+        options = self._options
+        check_port(options.control, "control API", "--control")
+        if not options.no_web:
+            check_port(options.web, "web panel", "--web")
+        firmware = await self._start_firmware()
+        self._feed = Feed(await self._connect())
+        address = f"control API 127.0.0.1:{options.control}"
+        if not options.no_web:
+            self._panel = PanelServer(await self._connect(), self._feed, options.virtual)
+            address = f"http://127.0.0.1:{await self._panel.open(options.web)}/"
+            print(f"panel {address}", flush=True)
+        print(f"control 127.0.0.1:{options.control}", flush=True)
+        await self._serve(firmware, self._feed, address)
+
+    async def stop(self) -> None:
+        """End panel, connections, firmware and meter, in this order, and leave the terminal on a new line."""
+        self._line.close()
+        if self._panel:
+            await self._panel.close()
+        for link in self._links:
+            await link.close()
+        if self._firmware:
+            await self._firmware.stop()
+        if self._meter:
+            await asyncio.to_thread(self._meter.stop)
+
+    async def _serve(self, firmware: Child, feed: Feed, address: str) -> None:
+        death = asyncio.create_task(firmware.death())
+        tasks = [death, asyncio.create_task(feed.run()), asyncio.create_task(self._line.run(feed, address))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # A lost connection is mostly a firmware that is ending; its own words say more.
+            await asyncio.wait((death,), timeout=DEATH_GRACE_S)
+            if death.done():
+                raise death.result()
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start_firmware(self) -> Child:
+        rs485 = None
+        if not self._options.virtual:
+            self._meter = MeterPeer(self._measured)
+            rs485 = await asyncio.to_thread(self._meter.start)
+        firmware = self._firmware = Child("the firmware", firmware_command(self._options, rs485), ROOT)
+        await firmware.start()
+        address = await firmware.announced("control")
+        self._options.control = int(address.rpartition(":")[2])
+        return firmware
+
+    def _measured(self) -> dict:
+        """What the meter at the house's connection sees; called from the meter's thread."""
+        state = self._feed.state if self._feed else {}
+        values = {"amps": state.get("grid_a"), "volts": state.get("volts")}
+        return {name: three for name, three in values.items() if three}
+
+    async def _connect(self) -> ControlLink:
+        link = ControlLink(self._options.control)
+        self._links.append(link)
+        await link.open()
+        return link
+
+
+async def simulate(options: argparse.Namespace) -> int:
+    """Run the simulator until SIGINT or SIGTERM (0) or a failure (EXIT_FAILED)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    simulator = Simulator(options)
+    running = asyncio.create_task(simulator.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            return 0
+        running.result()
+        return 0
+    except (ChildError, StartError, ControlError, OSError, RuntimeError) as error:
+        print(f"\nsimulate: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    finally:
+        for task in (running, stopping):
+            task.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
+        await simulator.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(simulate(parse(sys.argv[1:]))))
