@@ -52,6 +52,7 @@ _RING_SIZE = const(64)
 _HOUSEKEEPING_MS = const(250)
 _COMMUNICATION_MS = const(3_000)
 _VERSION = const(1)
+_NO_FLASH = "/no-flash"
 
 
 class Board:
@@ -79,8 +80,8 @@ class App:
         self.faults = Faults(self.clock, self._fault_raised, self._fault_cleared)
         self.offer = Offer(self.clock, self._poke)
         self.delay = RestartDelay(self.settings, hal.system, self.log)
-        store = SessionStore(self._folder, self.log)
-        self.session = Session(self.clock, self.settings, store, self.log, self._poke)
+        self.store = SessionStore(self._folder, self.log)
+        self.session = Session(self.clock, self.settings, self.store, self.log, self._poke)
         self.control = loop.Control(
             self.clock,
             self.board,
@@ -106,7 +107,12 @@ class App:
         self._settings_changed(None)
 
     def _mount(self) -> None:
-        self._folder = hal.flash.mount()
+        try:
+            self._folder = hal.flash.mount()
+        except OSError as error:
+            # Everything then goes on in RAM: an empty store means an unfinished wizard, so nothing charges.
+            self._folder = _NO_FLASH
+            self.log.add("error", "storage", "no_flash", "the flash memory cannot be mounted: %s" % error)
         self.log.attach(self._folder)
 
     def _build_panel(self) -> None:
@@ -190,6 +196,8 @@ class App:
         elif code == loop.EVENT_CLEARED:
             add("info", "protection", "cleared_" + CATALOGUE[a][0], "gone: %s" % CATALOGUE[a][0])
         elif code == loop.EVENT_SWITCH:
+            if a:
+                self.store.count_contactor()
             what = "closed" if a else "opened"
             add("info", "contactor", what, "contactor %s (%d mA)" % (what, b))
         elif code == loop.EVENT_SELF_TEST:

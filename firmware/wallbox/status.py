@@ -26,6 +26,7 @@ def status(app) -> dict:
         "why": app.why.answer(),
         "faults": app.faults.status(),
         "session": app.session.status(),
+        "lifetime": app.store.totals(),
         "cards": app.cards.status(),
         "meter": app.meter.status(),
         "backend": {"connected": False, "url": app.settings["ocpp_url"]},

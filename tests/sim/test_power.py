@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+
 from simulator import SimulatorError
 
 SETUP_DONE = {"meter_model": "none", "load_optimisation": False, "connection_a": 40}
@@ -109,7 +110,7 @@ def test_a_cut_at_any_flash_write_loses_no_settings_cards_or_sessions(simulator,
     assert box.state()["cards"]["setup"] == "04A1B2C3D4E5F6"
     box.unplug()
     box.advance(3)
-    ended = [entry for entry in box.log(code="ended")]
+    ended = list(box.log(code="ended"))
     assert len(ended) == 1
 
 

@@ -5,7 +5,8 @@ import time
 import zlib
 from collections.abc import Callable
 
-from selenium.webdriver.remote.webdriver import WebDriver
+import browser
+from selenium.webdriver import Chrome
 
 WAIT_SECONDS = 20.0
 LOOK_SECONDS = 0.05
@@ -14,19 +15,12 @@ LOOK_SECONDS = 0.05
 class Page:
     """The panel in a browser, with what tests do on it."""
 
-    def __init__(self, browser: WebDriver):
-        self.browser = browser
+    def __init__(self, driver: Chrome):
+        self.browser = driver
 
     def look(self, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Give the window a size and a colour scheme."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.command("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.command("Emulation.setEmulatedMedia", {"features": [scheme]})
-
-    def command(self, name: str, arguments: dict) -> dict:
-        """A command of the DevTools protocol."""
-        return self.browser.execute_cdp_cmd(name, arguments)  # pyright: ignore[reportAttributeAccessIssue]
+        browser.look(self.browser, width, height, dark)
 
     def open(self, url: str) -> None:
         """Load the page and wait until it is connected."""

@@ -89,8 +89,10 @@ function drawGrid(s) {
   for (let minute = 0; minute <= 5; minute += 1) {
     context.textAlign = minute === 0 ? "right" : minute === 5 ? "left" : "center";
     const x = PAD.left + s.width * (1 - minute / 5);
-    // On a phone the unit stands at the edge only.
-    const text = minute === 5 || s.width > 360 ? `−${minute} min` : `−${minute}`;
+    // On a phone the unit stands at the edge only, where it takes the next number's place.
+    const narrow = s.width < 360;
+    if (narrow && minute === 4) continue;
+    const text = narrow && minute < 5 ? `−${minute}` : `−${minute} min`;
     context.fillText(minute ? text : "now", minute === 0 ? x + 8 : x, s.box.height - 6);
   }
 }

@@ -100,10 +100,14 @@ function pilotText(pilot) {
   return `${pilot.state} · ${levels} V · ${(pilot.duty_permille / 10).toFixed(1)} %`;
 }
 
+function counted(n, word) {
+  return `${n} ${word}${n === 1 ? "" : "s"}`;
+}
+
 function meterText(meter) {
   if (!meter || meter.model === "none") return "none";
   if (!meter.valid) return meter.problem ?? "no valid reading";
-  return `${meter.reads} readings`;
+  return counted(meter.reads, "reading");
 }
 
 function showValues(state) {
@@ -112,7 +116,7 @@ function showValues(state) {
   const contactor = state.contactor;
   const facts = [
     pilotText(state.pilot),
-    contactor ? `${contactor.closed ? "closed" : "open"} · switched ${contactor.operations ?? 0} times` : "–",
+    contactor ? `${contactor.closed ? "closed" : "open"} · ${counted(contactor.operations ?? 0, "operation")}` : "–",
     state.temperature_c === undefined ? "–" : `${state.temperature_c.toFixed(1)} °C`,
     meterText(state.meter),
   ];
