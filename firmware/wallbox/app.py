@@ -159,13 +159,6 @@ class App:
         self.faults.restore(mask)
         return mask
 
-    def clear_weld(self) -> None:
-        """Service has exchanged the contactor: the only way to end a weld latch (R10)."""
-        for fault in range(len(CATALOGUE)):
-            if CATALOGUE[fault][0] == "weld":
-                self.faults.clear(fault)
-        self.control.poke()
-
     # -- tasks ----------------------------------------------------------------------------------------
 
     async def _housekeeping(self, watch) -> None:

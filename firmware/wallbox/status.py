@@ -33,6 +33,7 @@ def status(app) -> dict:
         "currents_a": [ma / 1000 for ma in view.currents_ma],
         "volts": [mv / 1000 for mv in view.volts_mv],
         "temperature_c": view.temperature_deci_c / 10,
+        "restarts": app.supervisor.status(),
         "uptime_ms": app.clock.uptime_ms(),
         "utc": app.clock.utc_iso(),
     }
