@@ -184,3 +184,32 @@ def test_steps_left_out_until_the_next_due_time_change_nothing():
     exact = story(False)
     assert len(exact) > 10
     assert story(True) == exact
+
+
+def test_at_rest_nothing_stays_due():
+    """A timer left overdue would make every tick count and virtual time crawl."""
+    rig = Rig()
+    rig.run(3)
+    rig.plant.plug()
+    rig.reach("C2", 10)
+    rig.run(2)
+    rig.offer.set("meter", 0, "test", "test")
+    rig.run(60)
+    assert rig.control.next_due_ms() >= 10
+    for fault in ("residual_dc", "residual_dc", "residual_dc"):
+        rig.offer.clear("meter")
+        rig.run(5)
+        rig.plant.fault(fault)
+        rig.run(3)
+        rig.plant.clear(fault)
+        rig.plant.unplug()
+        rig.run(5)
+        rig.plant.plug()
+    rig.plant.unplug()
+    rig.run(3605)
+    due = [rig.control.next_due_ms()]
+    for _ in range(200):
+        rig.run(0.01)
+        due.append(rig.control.next_due_ms())
+    assert max(due) > 500
+    assert sum(1 for ms in due if ms == 0) < 20

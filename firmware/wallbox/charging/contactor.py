@@ -135,5 +135,6 @@ class Contactor:
             self._timer.stop()
             self.phase = IDLE
         elif self._timer.expired(now):
+            self._dead.update(now, False)
             self._faults.report(WELD, True, live, now)
             self.phase = IDLE

@@ -192,6 +192,7 @@ class Control:
             self._f.start(now, _STATE_F_MS)
             self._enter(states.NEXT[self.state][states.FAULT], now)
         self._f.expired(now)
+        self._raise.expired(now)
         level = self.pilot.level
         if level <= states.LEVEL_E:
             self._enter(states.NEXT[self.state][level], now)
@@ -252,7 +253,6 @@ class Control:
 
     def _ramped(self, now: int, allowed_ma: int) -> int:
         """The offer for `allowed_ma`: down at once, up only some time after the last change."""
-        self._raise.expired(now)
         offered = self.offered_ma
         if allowed_ma < MIN_OFFER_MA:
             return 0
@@ -272,7 +272,7 @@ class Control:
             return
         if latched:
             recover = self._known and not self._connected and not residual.hal.tripped
-            if recover and not residual.passed and residual.may_recover(now):
+            if recover and not residual.passed and residual.may_recover:
                 residual.start_test(now)
             return
         if self.state in _AT_REST and (residual.test_due or (self._connected and not residual.passed)):

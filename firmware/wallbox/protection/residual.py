@@ -68,6 +68,7 @@ class ResidualCurrent:
         hal = self.hal
         hal.sample()
         self._again.expired(now)
+        self._hour.expired(now)
         if self._phase == _IDLE:
             above = hal.dc_ua >= _DC_TRIP_UA or hal.ac_ua >= _AC_TRIP_UA
             tripped = hal.tripped or above
@@ -97,9 +98,9 @@ class ResidualCurrent:
             self._faults.report(RCM_SELF_TEST, True, 0, now)
         self._on_test(passed)
 
-    def may_recover(self, now: int) -> bool:
+    @property
+    def may_recover(self) -> bool:
         """Whether a latched trip may be cleared after a passed test: not more than 3 times an hour."""
-        self._hour.expired(now)
         return not self._hour.running
 
     def recovered(self, now: int) -> None:
