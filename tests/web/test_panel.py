@@ -199,8 +199,12 @@ def test_nothing_moves_when_the_state_changes(panel):
     before = panel.run(places)
     panel.run("document.getElementById('plug-button').click()")
     panel.wait(lambda: panel.run("return stage.dataset.look") == "breathing_blue", "it charges", CHARGE_SECONDS)
-    after = panel.run(places)
-    assert after[:2] == before[:2], "the wallbox and what follows it keep their places"
+    assert panel.run(places) == before, "charging moved something"
+    for name in ("rcm_test_fails", "residual_dc", "temperature_sensor", "meter_silent"):
+        panel.run("document.querySelector(`[data-fault=${arguments[0]}]`).click()", name)
+    panel.wait_text("#phase", "Fault")
+    panel.wait_text("#active-faults", "Temperature sensor")
+    assert panel.run(places) == before, "faults moved something"
 
 
 def test_a_lost_connection_is_shown_and_comes_back_by_itself(page, launch):

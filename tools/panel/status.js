@@ -1,7 +1,7 @@
 // What the wallbox says: phase, the why-not sentence, figures, limits, measured values, active faults.
 
 import { $, make, setMark, setText } from "./dom.js";
-import { LIMITS, clockText, plain, spanText } from "./words.js";
+import { ACTIVE, LIMITS, clockText, plain, spanText } from "./words.js";
 
 // A live region that speaks more often than this cannot be listened to.
 const SAY_PAUSE_MS = 8000;
@@ -128,7 +128,7 @@ function showFaults(faults) {
   const names = faults.map((fault) => fault.name).join();
   if (list.dataset.names === names) return;
   list.dataset.names = names;
-  list.replaceChildren(...faults.map((fault) => make("li", { title: fault.text ?? "" }, plain(fault.name))));
+  list.replaceChildren(...faults.map((fault) => make("li", { title: fault.text ?? "", "data-severity": fault.severity }, ACTIVE[fault.name] ?? plain(fault.name))));
 }
 
 /** Show everything the wallbox says about itself. */

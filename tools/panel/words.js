@@ -16,6 +16,23 @@ export const FAULTS = [
   ["Bus and memory", [["meter_silent", "Meter silent"], ["meter_garbage", "Meter garbled"], ["flash_error", "Flash fails"]]],
 ];
 
+/** The wallbox's own faults whose names do not read well as they are. */
+export const ACTIVE = {
+  rcm_self_test: "Self-test",
+  weld: "Contactor welded",
+  no_close: "Contactor does not close",
+  pe_lost: "Earth lost",
+  over_voltage: "Over-voltage",
+  under_voltage: "Under-voltage",
+  phase_loss: "Phase lost",
+  phase_count: "Wrong phases",
+  over_current: "Over-current",
+  over_temperature: "Too hot",
+  diode: "Pilot diode",
+  meter: "House meter",
+  storage: "Flash memory",
+};
+
 export const LIMITS = {
   installer: ["Installation", "rated current set by the installer"],
   cable: ["Cable", "what the charging cable carries"],
