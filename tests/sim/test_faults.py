@@ -83,6 +83,30 @@ def test_residual_current_opens_in_the_next_loop_after_the_monitor_trips(box):
     assert state["contactor"]["load_openings"] == 1
 
 
+def test_a_fault_puts_out_state_f_for_300_ms_and_then_12_v_again(box):
+    bring_to(box, "C")
+    box.fault("pe")
+    state = box.until(lambda s: s["faults"], 0.3, step=0.01)
+    assert state["pilot"]["state"] == "F"
+    box.advance(0.25)
+    pilot = box.state()["pilot"]
+    assert (pilot["state"], pilot["duty_permille"]) == ("F", 0)
+    assert pilot["high_mv"] < -11000
+    state = box.until(lambda s: s["pilot"]["state"] in ("B1", "C1"), 0.5, step=0.02)
+    assert state["pilot"]["duty_permille"] == 1000
+    assert not state["contactor"]["commanded"]
+
+
+def test_a_box_that_cannot_be_trusted_stays_in_f(box):
+    bring_to(box, "C")
+    box.fault("weld_l2")
+    box.car(state="B")
+    box.until(lambda s: s["faults"], 2)
+    box.advance(60)
+    pilot = box.state()["pilot"]
+    assert (pilot["state"], pilot["duty_permille"]) == ("F", 0)
+
+
 def test_pilot_short_opens_in_the_next_loop(box):
     bring_to(box, "C")
     box.fault("pilot_short")

@@ -194,10 +194,14 @@ class Control:
         self._f.expired(now)
         self._raise.expired(now)
         level = self.pilot.level
-        if level <= states.LEVEL_E:
+        # While F is put out the level is that of before: it says nothing until +12 V is back.
+        if level <= states.LEVEL_E and not self._held_in_f():
             self._enter(states.NEXT[self.state][level], now)
         wish = states.OFFER if self._may_offer(now) else states.WITHDRAW
         self._enter(states.NEXT[self.state][wish], now)
+
+    def _held_in_f(self) -> bool:
+        return self.state == states.F and (self._f.running or self._faults.stay_f)
 
     def _may_offer(self, now: int) -> bool:
         level = self.pilot.level
@@ -240,8 +244,7 @@ class Control:
         output = states.PILOT[self.state]
         offer_ma = 0
         if output == states.NEGATIVE:
-            held = self._f.running or self._faults.stay_f
-            self.pilot.drive(0 if held else STEADY_PERMILLE, now)
+            self.pilot.drive(0 if self._held_in_f() else STEADY_PERMILLE, now)
         elif output == states.STEADY:
             self.pilot.drive(STEADY_PERMILLE, now)
         else:
