@@ -122,14 +122,6 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector):
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a unit file's tests in one worker, which runs them in one process; a browser is shared likewise."""
-    for item in items:
-        folder = item.path.parent.name
-        if folder in ("unit", "web"):
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.stem}"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """Note on the item that its test failed, so that a fixture can say more about it."""

@@ -30,6 +30,10 @@ class SimulatorTimeout(AssertionError):
     """What a test waited for did not come in time; the text holds the last state."""
 
 
+class InvariantBroken(AssertionError):
+    """Something that must hold after every control step did not; the text says what and when."""
+
+
 class Simulator:
     """One simulator process and a connection to its control API.
 
@@ -179,6 +183,9 @@ class Simulator:
         answer = self.exchange({"do": do, **{key: value for key, value in arguments.items() if value is not None}})
         if not answer.get("ok"):
             raise SimulatorError(f"{do} {arguments}: {answer.get('error', answer)}")
+        broken = answer.get("violations") or answer.get("state", {}).get("violations")
+        if broken:
+            raise InvariantBroken(json.dumps(broken))
         return answer
 
     def exchange(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -209,10 +216,15 @@ class Simulator:
         return line
 
     def plug(
-        self, phases: int | None = None, max_a: int | None = None, wants: bool | None = None, soc_wh: int | None = None
+        self,
+        phases: int | None = None,
+        max_a: int | None = None,
+        wants: bool | None = None,
+        soc_wh: int | None = None,
+        asleep: str | None = None,
     ) -> None:
-        """Plug in a car (default: three phases, 32 A, wants to charge, never full)."""
-        self.request("plug", phases=phases, max_a=max_a, wants=wants, soc_wh=soc_wh)
+        """Plug in a car (default: three phases, 32 A, wants to charge, never full, awake)."""
+        self.request("plug", phases=phases, max_a=max_a, wants=wants, soc_wh=soc_wh, asleep=asleep)
 
     def unplug(self) -> None:
         """Pull the plug out of the car."""
@@ -224,9 +236,10 @@ class Simulator:
         draw_a: float | None = None,
         diode: bool | None = None,
         ignore_pwm: bool | None = None,
+        asleep: str | None = None,
     ) -> None:
-        """Force what the car does: pilot state B, C or D, its current, a shorted diode, deafness to the pilot."""
-        self.request("car", state=state, draw_a=draw_a, diode=diode, ignore_pwm=ignore_pwm)
+        """Force what the car does: pilot state B, C or D, its current, a shorted diode, deaf to the pilot, asleep."""
+        self.request("car", state=state, draw_a=draw_a, diode=diode, ignore_pwm=ignore_pwm, asleep=asleep)
 
     def tap(self, uid: str) -> None:
         """Hold a card (UID in hex) to the reader for 0.5 s."""

@@ -10,6 +10,7 @@ from control import Server
 from micropython import const
 from realtime import RealTime
 from record import Record
+from script import Script
 from virtual import VirtualTime
 
 from plant import board
@@ -17,10 +18,11 @@ from plant.board import FirmwareReset, PowerCut, WatchdogReset
 
 # A firmware that fails at every start is not started for ever.
 _CRASHES = const(5)
+_RESETS = const(100)
 _SOUND_MS = const(60_000)  # a run that lasted longer than this was no failed start
 _CRASH_PAUSE_MS = const(1_000)
 # What the simulator itself consists of stays loaded when the firmware goes.
-_OURS = ("plant", "asyncio")
+_OURS = ("plant", "asyncio", "invariants")
 
 
 class Quit(BaseException):
@@ -34,19 +36,29 @@ def _say(*words) -> None:
 class Bench:
     """Plant, time, control API and the running firmware."""
 
-    def __init__(self, plant, port: int, virtual: bool, exact: bool):
-        """Listen on `port`; OSError when it cannot be had. From now on nobody else may advance the plant."""
+    def __init__(self, plant, port: int, virtual: bool, exact: bool, script: str = ""):
+        """Listen on `port`, or follow the file `script`; OSError when that cannot be had.
+
+        From now on nobody else may advance the plant.
+        """
         self.plant = plant
         self.record = Record()
         self.virtual = None
-        self._app = None
+        # The running firmware's composition root; None without supply, and while it starts.
+        self.app = None
         self._crashes = 0
-        self._server = Server(port, Commands(self).handle, self._report)
+        self._resets = 0
+        self.invariants = None
+        # A measure that takes time away from the firmware on purpose judges by itself.
+        self.judges = True
+        handle = Commands(self).handle
+        self._server = Script(self, script, handle) if script else Server(port, handle, self._report)
         self.port = self._server.port
         if virtual:
             self._time = self.virtual = VirtualTime(plant, self._serve, exact)
             core.ticks = board.virtual_ticks = self.virtual.ticks_ms
             board.ticker = self.virtual.ticker
+            board.poll = self.virtual.poll
         else:
             self._time = RealTime(plant, self._server)
         core.IOQueue = self._time.make_queue
@@ -66,20 +78,25 @@ class Bench:
 
     def firmware(self, what: str):
         """The running firmware's composition root; ValueError when there is none for the request `what`."""
-        if self._app is None:
+        if self.app is None:
             raise ValueError("%s: the wallbox has no supply or is starting; restore it with power, on true" % what)
-        return self._app
+        return self.app
 
     def state(self) -> dict:
         """What firmware and plant show now; `beeps` are the tones finished since the last call."""
         self.plant.sync()
-        state = {} if self._app is None else self._app.status()
-        state["power"] = self._app is not None
+        state = {} if self.app is None else self.app.status()
+        state["power"] = self.app is not None
         state.update(self.plant.view())
         panel = self.plant.panel
+        state["violations"] = self.violations()
         state["beeps"] = panel.beeps
         panel.beeps = []
         return state
+
+    def violations(self) -> list:
+        """Invariants that did not hold, as dicts."""
+        return [] if self.invariants is None else [broken.as_dict() for broken in self.invariants.broken]
 
     def power_on(self) -> None:
         """Restore the supply; harmless when it is there."""
@@ -88,7 +105,7 @@ class Bench:
     def power_off(self) -> None:
         """Cut the supply; does not return to a running firmware."""
         self.plant.power_off()
-        if self._app is not None:
+        if self.app is not None:
             raise PowerCut("supply cut by request")
 
     def reset(self) -> None:
@@ -98,7 +115,11 @@ class Bench:
 
     def quit(self) -> None:
         """End the simulator; does not return."""
-        raise Quit(0)
+        self.finish(0)
+
+    def finish(self, code: int) -> None:
+        """End the simulator with an exit code; does not return."""
+        raise Quit(code)
 
     # -- the firmware ----------------------------------------------------------------------------------
 
@@ -113,6 +134,13 @@ class Bench:
             __import__("main")
         except (FirmwareReset, WatchdogReset) as reset:
             _say("firmware restarts: %r" % reset)
+            if self.plant.now_ms - started_ms < _SOUND_MS:
+                self._resets += 1
+            else:
+                self._resets = 0
+            if self._resets >= _RESETS:
+                _say("the firmware has reset itself %d times in a row" % self._resets)
+                raise Quit(1)
         except PowerCut as cut:
             _say("supply is gone: %r" % cut)
         except Exception as crash:
@@ -125,16 +153,39 @@ class Bench:
 
     def _run_app(self, coroutine):
         """Stand in for `asyncio.run`: from here on the firmware's log is there and is followed."""
-        self._app = sys.modules["main"].app
-        log = self._app.log
+        self.app = sys.modules["main"].app
+        log = self.app.log
         for entry in log.since(0):
             self.record.add(entry)
         log.sinks.append(self.record.add)
+        if self.judges:
+            self._watch(self.app)
         return core.run(coroutine)
+
+    def _watch(self, app) -> None:
+        """Have the invariants looked at after every step of the control loop."""
+        if self.invariants is None:
+            # They know the firmware's states and faults, so they can be loaded only with it.
+            self.invariants = __import__("invariants").Invariants(self.plant)
+        invariants = self.invariants
+        control = app.control
+        step = control.step
+
+        def judged():
+            step()
+            try:
+                invariants.check()
+            except Exception as error:
+                # A mistake of the judge is none of the firmware.
+                sys.print_exception(error, sys.stderr)
+                raise Quit(1)
+
+        control.step = judged
+        invariants.boot(app)
 
     def _unload(self) -> None:
         """Forget everything of the firmware, so that the next start finds none of it."""
-        self._app = None
+        self.app = None
         if "hal.flash" in sys.modules:
             sys.modules["hal.flash"].unmount()
         for name in list(sys.modules):

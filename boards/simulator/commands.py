@@ -7,13 +7,43 @@ from micropython import const
 # Virtual time of one request: a month, so that a slip of the finger does not run for hours.
 _ADVANCE_MAX_S = const(31 * 24 * 3600)
 _WRITES_MAX = const(1_000_000)
+_STALL_MAX_MS = const(1_500)  # the watchdog's two seconds are another matter
+_UTC_MAX_S = const((1 << 32) - 1)
+# Task -> part of the composition root ("" for itself) and the method that its loop calls.
+_CRASH = {
+    "session": ("session", "_store_changes"),
+    "housekeeping": ("", "_drain"),
+    "log": ("log", "flush"),
+    "led": ("led", "_look"),
+    "buzzer": ("buzzer", "_sound"),
+    "reader": ("reader", "_watch"),
+    "access": ("access", "_not_standby"),
+    "meter": ("meter", "_poll"),
+    "load": ("meter", "check"),
+    "control": ("control", "_drive"),
+}
+# What a row of a recorded trip holds; "live" has a bit for each pole.
+_COLUMNS = (
+    "ms",
+    "high_mv",
+    "low_mv",
+    "dc_ua",
+    "ac_ua",
+    "l1_ma",
+    "l2_ma",
+    "l3_ma",
+    "offered_ma",
+    "commanded",
+    "live",
+    "state",
+)
 _HEX = "0123456789abcdefABCDEF"
 
 # do -> (arguments it must have, arguments it may have).
 _TABLE = {
-    "plug": ((), ("phases", "max_a", "wants", "soc_wh")),
+    "plug": ((), ("phases", "max_a", "wants", "soc_wh", "asleep")),
     "unplug": ((), ()),
-    "car": ((), ("state", "draw_a", "diode", "ignore_pwm")),
+    "car": ((), ("state", "draw_a", "diode", "ignore_pwm", "asleep")),
     "tap": (("uid",), ()),
     "fault": (("name",), ("value",)),
     "clear": (("name",), ()),
@@ -27,6 +57,11 @@ _TABLE = {
     "state": ((), ()),
     "log": ((), ("since",)),
     "settings": ((), ("set",)),
+    "service": ((), ()),
+    "crash": (("task",), ()),
+    "stall": (("ms",), ()),
+    "utc": (("seconds",), ()),
+    "trip": ((), ("index",)),
     "reset": ((), ()),
     "quit": ((), ()),
 }
@@ -103,7 +138,13 @@ class Commands:
         if type(seconds) not in (int, float) or not 0 <= seconds <= _ADVANCE_MAX_S:
             text = "seconds: %r is not allowed; allowed: 0..%d"
             raise ValueError(text % (seconds, _ADVANCE_MAX_S))
-        virtual.advance(round(seconds * 1000), lambda: later({}))
+        bench = self._bench
+
+        def passed():
+            broken = bench.violations()
+            later({"violations": broken} if broken else {})
+
+        virtual.advance(round(seconds * 1000), passed)
         return None, None
 
     def _state(self, _later):
@@ -119,6 +160,57 @@ class Commands:
                 raise ValueError('set: %r is not allowed; allowed: an object such as {"rated_a": 16}' % (set,))
             settings.update(set)
         return {"settings": settings.as_dict()}, None
+
+    def _service(self, _later):
+        bench = self._bench
+        bench.firmware("service").service()
+        bench.invariants.service()
+        return {}, None
+
+    def _crash(self, _later, task):
+        """Let a task of the firmware raise at its next turn."""
+        if task not in _CRASH:
+            raise ValueError("task: %r is not known; allowed: %s" % (task, ", ".join(sorted(_CRASH))))
+        part, method = _CRASH[task]
+        owner = self._bench.firmware("crash")
+        if part:
+            owner = getattr(owner, part)
+
+        def crash(*_arguments):
+            # The class's own method is found again once the instance's is gone.
+            delattr(owner, method)
+            raise RuntimeError("crash by request")
+
+        setattr(owner, method, crash)
+        return {}, None
+
+    def _stall(self, _later, ms):
+        """A task keeps the event loop for so long."""
+        plant = self._bench.plant
+        if self._bench.virtual is None:
+            raise ValueError("stall: not possible in real time; start the simulator with --virtual")
+        plant.advance_to(plant.now_ms + _whole("ms", ms, 1, _STALL_MAX_MS))
+        return {}, None
+
+    def _utc(self, _later, seconds):
+        """A time source tells the time, right or wrong."""
+        self._bench.firmware("utc").clock.set_utc_s(_whole("seconds", seconds, 0, _UTC_MAX_S))
+        return {}, None
+
+    def _trip(self, _later, index=0):
+        recorder = self._bench.firmware("trip").recorder
+        # Not above: the firmware's modules are loaded anew at each of its starts.
+        from wallbox.charging.states import NAMES
+
+        trips = recorder.status()
+        if not trips:
+            raise ValueError("trip: none is recorded")
+        _whole("index", index, 0, len(trips) - 1)
+        rows = []
+        for sample in recorder.samples(index):
+            bits = sample[-1]
+            rows.append(sample[:-1] + (bits >> 3 & 1, bits & 7, NAMES[bits >> 4]))
+        return {"trip": dict(trips[index], columns=_COLUMNS, rows=rows)}, None
 
     def _reset(self, _later):
         self._bench.firmware("reset")

@@ -21,11 +21,14 @@ class Record:
         self._sequences = array("q")
         self._places = array("q")
         self.boot = 0
+        # How often each code came.
+        self.codes = {}
 
     def add(self, entry: dict) -> None:
         """Take over an entry of the firmware's log."""
         line = dict(entry)
         line["boot"] = self.boot
+        self.codes[entry["code"]] = self.codes.get(entry["code"], 0) + 1
         data = ("," + json.dumps(line)).encode()
         self._file.seek(self._size)
         self._file.write(data)
@@ -36,6 +39,13 @@ class Record:
     def last(self) -> int:
         """The number of the newest entry, 0 when there is none."""
         return self._sequences[-1] if self._sequences else 0
+
+    def tail(self, count: int) -> list:
+        """The last entries as dicts, oldest first."""
+        if not self._places:
+            return []
+        self._file.seek(self._places[max(0, len(self._places) - count)] + 1)
+        return json.loads("[" + self._file.read().decode() + "]")
 
     def answer(self, since: int):
         """Yield, in pieces, the rest of an answer with the entries whose number is above `since`."""

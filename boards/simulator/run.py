@@ -38,6 +38,7 @@ def _parse():
     add("--ocpp", default="", help="URL of an OCPP backend, ws://... or wss://...")
     add("--rs485", default="", help="path of a pty with a real Modbus meter behind it")
     add("--virtual", action="store_true", help="virtual time: it moves only by `advance`")
+    add("--script", default="", help="file of timed requests to follow instead of listening (needs --virtual)")
     add("--exact", action="store_true", help="virtual time without leaving out idle ticks (slow)")
     add("--quiet", action="store_true", help="do not show what the firmware prints")
     return parser.parse_args()
@@ -50,6 +51,8 @@ def _check(options) -> None:
         raise UsageError("--seed: %d is not allowed; allowed: 0..%d" % (options.seed, _MAX_SEED))
     if options.exact and not options.virtual:
         raise UsageError("--exact: not allowed in real time; add --virtual")
+    if options.script and not options.virtual:
+        raise UsageError("--script: not allowed in real time; add --virtual")
     if options.virtual and options.rs485:
         raise UsageError("--rs485: not allowed with --virtual, in which the simulated meter answers")
     if options.ocpp and not options.ocpp.startswith(("ws://", "wss://")):
@@ -139,11 +142,13 @@ def main() -> int:
     try:
         plant = _make_plant(options)
         try:
-            bench = Bench(plant, options.control, options.virtual, options.exact)
+            bench = Bench(plant, options.control, options.virtual, options.exact, options.script)
         except OSError as error:
-            raise UsageError("--control: port %d cannot be used: %s" % (options.control, error))
+            what = "--script: %s" % options.script if options.script else "--control: port %d" % options.control
+            raise UsageError("%s cannot be used: %s" % (what, error))
         _install(plant, options)
-        sys.stdout.write("control 127.0.0.1:%d\n" % bench.port)
+        if not options.script:
+            sys.stdout.write("control 127.0.0.1:%d\n" % bench.port)
         _redirect_console(options.quiet)
         bench.run()
     except Quit as end:

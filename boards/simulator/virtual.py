@@ -17,6 +17,11 @@ _ORIGIN_MS = const(1 << 40)
 # What the task may be late on a board with real time: 50 ms of the 100 ms of IEC 61851-1 table A.6.
 _LATE_MS = const(50)
 _NEVER_MS = const(1 << 60)
+# After something happened polls are as frequent as in real time for this long: the slowest consequence of
+# an event that is not an event itself (3 s until a dead communication module counts) is seen in time.
+_BUSY_MS = const(5_000)
+# Pauses remembered before those that are over are sorted out.
+_POLLS = const(32)
 
 
 class Ticker:
@@ -35,7 +40,9 @@ class Ticker:
         self._exact = exact
         self._task = None
         self._seen = None
+        self._events = None
         self._asleep = False
+        self._latest_ms = None
         self._end = StopIteration()
         self.late_ms = 0
 
@@ -57,6 +64,7 @@ class Ticker:
             self._end.__traceback__ = None
             raise self._end
         self._asleep = True
+        self._latest_ms = None
         task = core.cur_task
         self._task = task
         # Cancelling a task calls `remove` of what its data says it waits for.
@@ -73,21 +81,60 @@ class Ticker:
         wait = 1
         if not self._exact and self._plant.changed == self._seen:
             wait = self._next_due_ms() or 1
+            if self._latest_ms is None:
+                self._latest_ms = now + wait
+            elif wait > self._latest_ms - now:
+                # Asked later, a horizon would move on for ever; but the task was promised a run.
+                wait = self._latest_ms - now or 1
         period = self._period_ms
         since = now + wait - self._start_ms + period - 1
         return self._start_ms + since - since % period
 
-    def reached(self, now: int, due: int) -> None:
-        """Make the task ready when it must run at `now`; the plant's events up to then have just happened."""
+    def reached(self, now: int, due: int) -> bool:
+        """Make the task ready when it has to run at `now` -> whether it has something to do, horizons apart.
+
+        The plant's events up to then have just happened.
+        """
         task = self._task
         if task is None:
-            return
+            return False
         changed = self._plant.changed
         if now < due and (changed == self._seen or (now - self._start_ms) % self._period_ms):
-            return
+            return False
+        # The board's temperature drifts for hours after each charge; as such that is no event.
+        events = changed - self._plant.drifted
+        busy = events != self._events or self._next_due_ms() == 0
+        self._events = events
         self._seen = changed
         self._task = None
         core._task_queue.push(task)
+        return busy
+
+
+class Poll:
+    """One pause of `VirtualTime.poll`; awaiting it is the only use."""
+
+    def __init__(self, owner, period_ms: int, rest_ms: int):
+        self._owner = owner
+        self.period_ms = period_ms
+        self.rest_ms = rest_ms
+        self.task = None
+        self.start_ms = 0
+        self.due_ms = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.task is not None:
+            self.task = None
+            raise StopIteration
+        self.task = core.cur_task
+        self._owner.begin(self)
+
+    def sleeps(self) -> bool:
+        """Whether the task still waits here; one that was cancelled has left without a word."""
+        return self.task is not None and self.task.ph_key == self.due_ms + _ORIGIN_MS
 
 
 class VirtualTime:
@@ -104,10 +151,14 @@ class VirtualTime:
         self._end_ms = plant.now_ms
         self._done = None
         self._ticker = None
+        # Tasks in `poll`, and until when these look as often as on a board in real time.
+        self.polls = []
+        self._busy_ms = 0
 
     def make_queue(self):
-        """Return the I/O queue of a new event loop; the ticker of the former one is forgotten."""
+        """Return the I/O queue of a new event loop; ticker and polls of the former one are forgotten."""
         self._ticker = None
+        self.polls = []
         queue = _HostQueue()
         queue.wait_io_event = self.idle
         # With an entry the scheduler does not wake up every 3 ms when all tasks wait for events.
@@ -127,6 +178,40 @@ class VirtualTime:
         """A grid for the one task that may leave out ticks, the control loop."""
         self._ticker = Ticker(self._plant, period_ms, next_due_ms, self._exact)
         return self._ticker
+
+    def poll(self, period_ms: int, rest_ms: int):
+        """A pause of `period_ms`, or of up to `rest_ms` while nothing happens (`await time.poll(...)`).
+
+        Something happens when the control loop has to run, and when a request comes; for a while after
+        that every pause is short, so that what follows from it is seen as on a board in real time.
+        """
+        return Poll(self, period_ms, rest_ms)
+
+    def begin(self, poll: Poll) -> None:
+        """Put the task of a new pause to sleep."""
+        now = self._plant.now_ms
+        if len(self.polls) >= _POLLS:
+            self.polls = [other for other in self.polls if other.sleeps()]
+        poll.start_ms = now
+        if now < self._busy_ms:
+            poll.due_ms = now + poll.period_ms
+        else:
+            # On a common grid, so that several tasks look in one turn.
+            poll.due_ms = (now // poll.rest_ms + 1) * poll.rest_ms
+        self.polls.append(poll)
+        core._task_queue.push(poll.task, poll.due_ms + _ORIGIN_MS)
+
+    def _stir(self, now: int) -> None:
+        """Something happened: whoever pauses for longer looks at its next usual instant."""
+        self._busy_ms = now + _BUSY_MS
+        self.polls = [poll for poll in self.polls if poll.sleeps()]
+        for poll in self.polls:
+            period = poll.period_ms
+            due = poll.start_ms + ((now - poll.start_ms) // period + 1) * period
+            if due < poll.due_ms:
+                poll.due_ms = due
+                core._task_queue.remove(poll.task)
+                core._task_queue.push(poll.task, due + _ORIGIN_MS)
 
     def advance(self, ms: int, done) -> None:
         """Let `ms` pass from now on and then call `done()`; restarts and cuts of the supply do not end it."""
@@ -162,13 +247,14 @@ class VirtualTime:
             self._settled()
             return
         plant.advance_to(end)
-        if ticker is not None:
-            ticker.reached(end, due)
+        if ticker is not None and ticker.reached(end, due):
+            self._stir(end)
 
     def _settled(self) -> None:
         done = self._done
         if done is None:
             self._serve()
+            self._stir(self._plant.now_ms)
         else:
             self._done = None
             done()

@@ -46,14 +46,14 @@ _WUPA = b"\x12\x52"
 _HALT = b"\x12\x50\x00\x57\xcd"  # with its CRC_A
 _READ_FIFO = b"\x92\x92\x92\x92\x92\x00"  # its last n + 1 bytes read n bytes
 _SETUP = (
-    b"\x54\x80",  # TModeReg: TAuto, the timer starts when the last bit is sent
-    b"\x56\xa9",  # TPrescalerReg 169: 13.56 MHz / (2 * 169 + 1) = 40 kHz (8.5)
-    b"\x58\x00",  # TReloadReg 39: 1 ms, where cards answer within 91 us (ISO/IEC 14443-3 6.2.1.1)
-    b"\x5a\x27",
-    b"\x22\x3d",  # ModeReg: send only with the field on; CRC preset 6363h
-    b"\x2a\x40",  # TxASKReg: Force100ASK, the modulation of type A
-    b"\x1c\x00",  # CollReg: ValuesAfterColl 0, as bit-wise anticollision needs it
-    b"\x28\x83",  # TxControlReg: antenna on, TX2 inverted as after reset
+    b"\x54\x80"  # TModeReg: TAuto, the timer starts when the last bit is sent
+    b"\x56\xa9"  # TPrescalerReg 169: 13.56 MHz / (2 * 169 + 1) = 40 kHz (8.5)
+    b"\x58\x00"  # TReloadReg 39: 1 ms, where cards answer within 91 us (ISO/IEC 14443-3 6.2.1.1)
+    b"\x5a\x27"
+    b"\x22\x3d"  # ModeReg: send only with the field on; CRC preset 6363h
+    b"\x2a\x40"  # TxASKReg: Force100ASK, the modulation of type A
+    b"\x1c\x00"  # CollReg: ValuesAfterColl 0, as bit-wise anticollision needs it
+    b"\x28\x83"  # TxControlReg: antenna on, TX2 inverted as after reset
 )
 
 # Oscillator start-up after reset (8.8.3), and a card's start in a new field (ISO/IEC 14443-3 6.2.2).
@@ -132,8 +132,8 @@ class Mfrc522:
         self.version = self._read(_VERSION)
         if self.version not in _VERSIONS:
             raise ReaderError("VersionReg 0x%02X is not allowed; allowed: 0x88, 0x90..0x92" % self.version)
-        for frame in _SETUP:
-            self._spi.write(frame)
+        for i in range(0, len(_SETUP), 2):
+            self._spi.write(_SETUP[i : i + 2])
         if self._read(_TX_CONTROL) & _ANTENNA_ON != _ANTENNA_ON:
             raise ReaderError("TxControlReg does not keep what is written")
         await asyncio.sleep_ms(_START_MS)

@@ -1,6 +1,5 @@
 """The composition root: the only place that knows all parts and wires them together."""
 
-import asyncio
 from time import ticks_diff
 
 from micropython import const
@@ -27,10 +26,12 @@ from wallbox.access.cards import Cards
 from wallbox.access.reader import CardReader
 from wallbox.charging import control as loop
 from wallbox.charging.delay import RestartDelay
+from wallbox.charging.habits import Habits
 from wallbox.charging.offer import Offer
 from wallbox.charging.session import Session
 from wallbox.charging.snapshot import Snapshot
 from wallbox.charging.states import NAMES as STATE_NAMES
+from wallbox.charging.wakeup import PULSE_S
 from wallbox.charging.why import Why
 from wallbox.clock import Clock
 from wallbox.energy.load import LoadLimit
@@ -39,7 +40,18 @@ from wallbox.energy.rtu import RtuMaster
 from wallbox.events import EventLog, Ring
 from wallbox.panel.buzzer import Buzzer
 from wallbox.panel.led import LedBar
-from wallbox.protection.faults import CATALOGUE, COMMUNICATION, METER, PERSISTENT_MASK, STORAGE, Faults
+from wallbox.protection.faults import (
+    CATALOGUE,
+    COMMUNICATION,
+    CONTACTOR_WORN,
+    METER,
+    PERSISTENT_MASK,
+    SERVICE,
+    STORAGE,
+    Faults,
+)
+from wallbox.protection.faults import text as fault_text
+from wallbox.storage.cars import CarMemory
 from wallbox.storage.sessions import SessionStore
 from wallbox.storage.settings import Settings
 from wallbox.storage.store import Store
@@ -47,9 +59,10 @@ from wallbox.supervisor import Supervisor
 
 # A product rating, not a setting: 6 m of 6 mm2 cable and a 32 A contactor.
 _CABLE_MA = const(32_000)
-_RING_SIZE = const(64)
+_RING_SIZE = const(48)
 # Housekeeping looks at contact, communication and latches this often.
 _HOUSEKEEPING_MS = const(250)
+_HOUSEKEEPING_REST_MS = const(15_000)
 _COMMUNICATION_MS = const(3_000)
 _VERSION = const(1)
 _NO_FLASH = "/no-flash"
@@ -79,7 +92,7 @@ class App:
         self.ring = Ring(_RING_SIZE)
         self.faults = Faults(self.clock, self._fault_raised, self._fault_cleared)
         self.offer = Offer(self.clock, self._poke)
-        self.delay = RestartDelay(self.settings, hal.system, self.log)
+        self.delay = RestartDelay(self.settings, hal.system)
         self.store = SessionStore(self._folder, self.log)
         self.session = Session(self.clock, self.settings, self.store, self.log, self._poke)
         self.control = loop.Control(
@@ -92,11 +105,26 @@ class App:
             self.snapshot,
             self.ring,
         )
+        self.health = self.control.contactor.health
+        self.health.attach(Store(self._folder, "health", _VERSION, self.log), self.log)
         self._latches = Store(self._folder, "latches", _VERSION, self.log)
         self._latched = self._restore_latches()
+        self.recorder = self.control.recorder
+        self.recorder.attach(self._folder, self.log)
+        memory = CarMemory(Store(self._folder, "cars", _VERSION, self.log), self.log)
+        self.habits = Habits(self.clock, self.snapshot, self.session, self.control.wake, memory)
         self._build_panel()
         self._build_energy()
-        self.why = Why(self.clock, self.settings, self.snapshot, self.faults, self.offer, self.session, self.delay)
+        self.why = Why(
+            self.clock,
+            self.settings,
+            self.snapshot,
+            self.faults,
+            self.offer,
+            self.session,
+            self.delay,
+            self.control.wake,
+        )
         self._contact = hal.contact.Contact()
         self._net = hal.net.Net()
         self._net_ok_at = self.clock.ticks_ms()
@@ -120,7 +148,7 @@ class App:
         self.led = LedBar(hal.leds.Leds(), self.snapshot, self.settings, self.buzzer, self.clock)
         self.cards = Cards(Store(self._folder, "cards", _VERSION, self.log), self.log)
         self.access = Access(self.cards, self.settings, self.session, self.snapshot, self.buzzer, self.clock, self.log)
-        self.reader = CardReader(Mfrc522(hal.reader.ReaderSpi()), self.access.card, self.log)
+        self.reader = CardReader(Mfrc522(hal.reader.ReaderSpi()), self.access.card, self.clock, self.log)
 
     def _build_energy(self) -> None:
         master = RtuMaster(hal.rs485.Rs485(), self.clock)
@@ -152,25 +180,39 @@ class App:
         self.log.flush()
         hal.system.reset(reason)
 
-    def _restore_latches(self) -> int:
-        mask = self._latches.load() or 0
-        if not isinstance(mask, int):
-            mask = 0
-        self.faults.restore(mask)
-        return mask
+    def _restore_latches(self) -> list:
+        """Latched faults, and the residual current's recoveries of the last hour (R9), as [mask, recoveries]."""
+        latched = self._latches.load()
+        if not isinstance(latched, list) or [type(part) for part in latched] != [int, int]:
+            latched = [0, 0]
+        self.faults.restore(latched[0])
+        self.control.residual.restore(latched[1], self.clock.ticks_ms())
+        return latched
+
+    def service(self) -> None:
+        """Service has found and mended the cause: end the faults that only service may end (R10)."""
+        for fault in range(len(CATALOGUE)):
+            if CATALOGUE[fault][2] == SERVICE:
+                self.faults.clear(fault)
+        self.log.add("warning", "service", "latches_cleared", "service has cleared the latched faults")
+        self._poke()
 
     # -- tasks ----------------------------------------------------------------------------------------
 
-    async def _housekeeping(self, watch) -> None:
+    async def _housekeeping(self, beat) -> None:
         """Slow things that look at the loop from outside: log, latches, contact, communication."""
         while True:
             self._drain()
+            self.habits.look()
             self._save_latches()
+            self.recorder.save()
             self._watch_contact()
             self._watch_communication()
+            self.health.update(self.clock.ticks_ms(), self.snapshot.contactor_closed, self.session.active)
+            self._report(CONTACTOR_WORN, self.health.worn is not None, self.health.operations)
             self._note_why()
-            watch.beat(_HOUSEKEEPING_MS * 20)
-            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
+            beat(_HOUSEKEEPING_REST_MS * 2)
+            await self.clock.poll(_HOUSEKEEPING_MS, _HOUSEKEEPING_REST_MS)
 
     def _drain(self) -> None:
         event = self.ring.get()
@@ -185,12 +227,10 @@ class App:
         elif code == loop.EVENT_FAULT:
             row = CATALOGUE[a]
             level = "error" if row[1] else "warning"
-            add(level, "protection", "fault_" + row[0], "%s (%d %s)" % (row[6], b, row[5]))
+            add(level, "protection", "fault_" + row[0], "%s (%d %s)" % (fault_text(a), b, row[5]))
         elif code == loop.EVENT_CLEARED:
             add("info", "protection", "cleared_" + CATALOGUE[a][0], "gone: %s" % CATALOGUE[a][0])
         elif code == loop.EVENT_SWITCH:
-            if a:
-                self.store.count_contactor()
             what = "closed" if a else "opened"
             add("info", "contactor", what, "contactor %s (%d mA)" % (what, b))
         elif code == loop.EVENT_SELF_TEST:
@@ -198,21 +238,26 @@ class App:
             add("info" if a else "error", "rcm", "self_test_" + what, "residual current self-test " + what)
         elif code == loop.EVENT_OFFER:
             add("info", "offer", "offer", "%d mA offered (%s)" % (a, self.offer.winner.name))
+        elif code == loop.EVENT_DELAY:
+            add("info", "delay", "delay_drawn", "charging resumes after a random delay of %d s" % a)
+        elif code == loop.EVENT_WAKE:
+            text = "%d s of state F have woken the car" if b else "the car seems to sleep: state F for %d s"
+            add("info", "pilot", "woken" if b else "wake_up", text % PULSE_S[a])
 
     def _save_latches(self) -> None:
-        mask = self.faults.active & PERSISTENT_MASK
-        if mask == self._latched:
+        latched = [self.faults.active & PERSISTENT_MASK, self.control.residual.recoveries]
+        if latched == self._latched:
             return
         try:
-            self._latches.save(mask)
-            self._latched = mask
+            self._latches.save(latched)
+            self._latched = latched
             self._report(STORAGE, False)
         except OSError as error:
             self.log.add("error", "storage", "not_stored", "a latched fault could not be stored: %r" % error)
             self._report(STORAGE, True)
 
-    def _report(self, fault: int, present: bool) -> None:
-        self.faults.report(fault, present, 0, self.clock.ticks_ms())
+    def _report(self, fault: int, present: bool, value: int = 0) -> None:
+        self.faults.report(fault, present, value, self.clock.ticks_ms())
 
     def _watch_contact(self) -> None:
         closed = self._contact.closed()
@@ -257,13 +302,13 @@ class App:
         add("control", self.control.run, safety=True)
         add("session", self.session.run)
         add("housekeeping", self._housekeeping)
-        add("log", lambda watch: self.log.run())
-        add("led", lambda watch: self.led.run(watch.beat))
-        add("buzzer", lambda watch: self.buzzer.run())
-        add("reader", lambda watch: self.reader.run(watch.beat))
-        add("access", lambda watch: self.access.run())
-        add("meter", lambda watch: self.meter.run(watch.beat))
-        add("load", lambda watch: self.load.run(watch.beat))
+        add("log", self.log.run)
+        add("led", self.led.run)
+        add("buzzer", self.buzzer.run)
+        add("reader", self.reader.run)
+        add("access", self.access.run)
+        add("meter", self.meter.run)
+        add("load", self.load.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

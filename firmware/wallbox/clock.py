@@ -90,6 +90,15 @@ class Clock:
             return self._hal.ticker(period_ms, next_due_ms)
         return Ticker(self.ticks_ms, period_ms)
 
+    def poll(self, period_ms: int, rest_ms: int):
+        """Awaitable pause between two looks at something that nobody announces.
+
+        A board whose time is simulated may make it up to `rest_ms` long while nothing happens anywhere.
+        """
+        if self._hal.poll is not None:
+            return self._hal.poll(period_ms, rest_ms)
+        return asyncio.sleep_ms(period_ms)
+
 
 def iso(seconds: int) -> str:
     """`seconds` since 1970-01-01 UTC as ISO 8601 in UTC, for any date after year 0.

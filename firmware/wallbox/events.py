@@ -8,6 +8,7 @@ from micropython import const
 
 from journal import Journal
 from wallbox.clock import iso
+from wallbox.timer import unwatched
 
 # The same message within this time is a storm, not news: it is counted, not repeated.
 _STORM_S = const(60)
@@ -176,13 +177,16 @@ class EventLog:
             self.add("info", "events", "flash_works", "log kept on flash again", given_up=self.given_up)
         return True
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """Task: write to flash what was added, bundled."""
         while True:
+            beat(None)
             await self._wake.wait()
+            beat(_RETRY_MS * 2)
             await asyncio.sleep_ms(_FLUSH_MS)
             self._wake.clear()
             while not self.flush():
+                beat(_RETRY_MS * 2)
                 await asyncio.sleep_ms(_RETRY_MS)
 
 

@@ -4,6 +4,18 @@
 def status(app) -> dict:
     """JSON-ready snapshot; amperes, volts and degrees as numbers, pilot voltages in mV, duty in permille."""
     view = app.snapshot
+    lifetime = app.store.totals()
+    lifetime["contactor_ops"] = app.health.operations
+    contactor = app.health.status()
+    contactor.update(
+        {
+            "commanded": view.contactor_commanded,
+            "closed": view.contactor_closed,
+            "phases": [bool(view.contactor_live & (1 << i)) for i in range(3)],
+            # All that was ever charged went through this contactor.
+            "energy_wh": lifetime["total_wh"],
+        }
+    )
     return {
         "pilot": {
             "state": view.state,
@@ -11,13 +23,7 @@ def status(app) -> dict:
             "high_mv": view.high_mv,
             "low_mv": view.low_mv,
         },
-        "contactor": {
-            "commanded": view.contactor_commanded,
-            "closed": view.contactor_closed,
-            "phases": [bool(view.contactor_live & (1 << i)) for i in range(3)],
-            "operations": app.control.contactor.operations,
-            "load_openings": app.control.contactor.load_openings,
-        },
+        "contactor": contactor,
         "led": app.led.status(),
         "offered_a": view.offered_ma / 1000,
         "allowed_a": view.allowed_ma / 1000,
@@ -25,8 +31,10 @@ def status(app) -> dict:
         "limited_by": app.offer.winner.name,
         "why": app.why.answer(),
         "faults": app.faults.status(),
+        "trips": app.recorder.status(),
         "session": app.session.status(),
-        "lifetime": app.store.totals(),
+        "car_memory": app.habits.entry,
+        "lifetime": lifetime,
         "cards": app.cards.status(),
         "meter": app.meter.status(),
         "backend": {"connected": False, "url": app.settings["ocpp_url"]},

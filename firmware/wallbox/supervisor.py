@@ -12,6 +12,8 @@ from time import ticks_add, ticks_diff
 from micropython import const
 
 _PERIOD_MS = const(250)
+# The window watchdog of the board wants to be fed within 2 s.
+_REST_MS = const(1_500)
 # Restart back-off of a task that dies: doubling from 1 s to 60 s, back to 1 s after ten quiet minutes.
 _FIRST_MS = const(1_000)
 _LONGEST_MS = const(60_000)
@@ -32,9 +34,12 @@ class Watch:
         self.backoff_ms = _FIRST_MS
         self.started = 0
 
-    def beat(self, within_ms: int) -> None:
-        """The task is alive and promises its next beat within that time; allocates nothing."""
-        self.due = ticks_add(self._clock.ticks_ms(), within_ms)
+    def beat(self, within_ms) -> None:
+        """The task is alive and promises its next beat within that time; allocates nothing.
+
+        None while it waits for something that may never happen: then nothing is promised.
+        """
+        self.due = None if within_ms is None else ticks_add(self._clock.ticks_ms(), within_ms)
 
     def late(self, now: int) -> bool:
         """True when the promised beat is overdue."""
@@ -49,26 +54,29 @@ class Supervisor:
         self._watchdog = watchdog
         self._log = log
         self._stop = stop
-        self._watches = []
+        self.watches = []
 
     def add(self, name: str, factory, safety: bool = False) -> None:
-        """Watch the coroutine that `factory(watch)` makes."""
-        self._watches.append(Watch(self._clock, name, factory, safety))
+        """Watch the coroutine that `factory(beat)` makes; `beat` is that of its Watch."""
+        self.watches.append(Watch(self._clock, name, factory, safety))
 
     def status(self) -> dict:
         """{task: restarts}."""
-        return {watch.name: watch.restarts for watch in self._watches}
+        return {watch.name: watch.restarts for watch in self.watches}
 
     async def run(self) -> None:
         """Start all tasks, then look after them for ever."""
-        for watch in self._watches:
+        for watch in self.watches:
             self._start(watch)
         while True:
             now = self._clock.ticks_ms()
-            for watch in self._watches:
+            for watch in self.watches:
                 self._look_after(watch, now)
             self._watchdog.feed()
-            await asyncio.sleep_ms(_PERIOD_MS)
+            await self._clock.poll(_PERIOD_MS, _REST_MS)
+            # Whatever held up the loop (a flash erase) is over now: who was due meanwhile goes first, or a
+            # sound control loop would be found late by a supervisor that was no earlier itself.
+            await asyncio.sleep_ms(0)
 
     def _start(self, watch: Watch) -> None:
         watch.due = None
@@ -78,7 +86,7 @@ class Supervisor:
     async def _guard(self, watch: Watch) -> None:
         """Run the task; whatever ends it is logged here, once."""
         try:
-            await watch.factory(watch)
+            await watch.factory(watch.beat)
             what = "it returned"
         except Exception as error:
             text = io.StringIO()

@@ -75,5 +75,5 @@ def next_due_ms(timers, now: int, horizon_ms: int) -> int:
     return max(0, best)
 
 
-def unwatched(_within_ms: int) -> None:
+def unwatched(_within_ms) -> None:
     """Stands in for `Watch.beat` where no supervisor watches a task."""

@@ -12,7 +12,7 @@ def charging(state):
     return state["pilot"]["state"] == "C2" and state["contactor"]["closed"]
 
 
-def tap(box, uid, pause=3):
+def tap(box, uid, pause=3.0):
     box.tap(uid)
     box.advance(pause)
     return box.state()
@@ -125,3 +125,162 @@ def test_cards_survive_a_power_cut(box):
     box.power(on=True)
     box.advance(5)
     assert box.state()["cards"]["charging"] == [ANN, BOB]
+
+
+# R43: however a session ends, the next car needs a permission of its own.
+
+
+def start(box):
+    box.plug()
+    tap(box, ANN)
+    box.until(charging, 8)
+    box.advance(30)
+
+
+def stopped_by_card(box):
+    start(box)
+    tap(box, ANN, pause=10)
+    box.unplug()
+    box.advance(1)
+
+
+def stopped_by_card_and_unplugged_at_once(box):
+    start(box)
+    box.car(ignore_pwm=True)
+    tap(box, ANN, pause=0.5)
+    box.unplug()
+    box.advance(0.1)
+
+
+def unplugged(box):
+    start(box)
+    box.unplug()
+    box.advance(0.1)
+
+
+def unplugged_during_a_fault(box):
+    start(box)
+    box.fault("pe")
+    box.until(lambda s: s["faults"], 1)
+    box.unplug()
+    box.advance(1)
+    box.clear("pe")
+    box.until(lambda s: not s["faults"], 40)
+
+
+def unplugged_during_a_latched_fault(box):
+    start(box)
+    box.fault("residual_dc", 60)
+    box.until(lambda s: s["faults"], 2)
+    box.clear("residual_dc")
+    box.advance(60)
+    box.unplug()
+    box.until(lambda s: not s["faults"], 10)
+
+
+def exchanged_while_the_pilot_was_shorted(box):
+    start(box)
+    box.fault("pilot_short")
+    box.advance(10)
+    box.unplug()
+    box.advance(1)
+    box.plug()
+    box.clear("pilot_short")
+    box.until(lambda s: not s["faults"], 40)
+
+
+def exchanged_while_the_box_stayed_in_f(box):
+    box.plug()
+    box.fault("rcm_test_fails")
+    tap(box, ANN)
+    box.until(lambda s: s["faults"], 5)
+    box.advance(10)
+    box.clear("rcm_test_fails")
+    box.unplug()
+    box.plug()
+    box.power(on=False)
+    box.advance(5)
+    box.power(on=True)
+    box.until(lambda s: not s["faults"], 10)
+
+
+def unplugged_while_dark(box):
+    start(box)
+    box.power(on=False)
+    box.unplug()
+    box.advance(30)
+    box.power(on=True)
+    box.advance(8)
+
+
+def unplugged_while_dark_during_the_restart_delay(box):
+    box.settings(restart_delay_max_s=1800)
+    start(box)
+    box.power(on=False)
+    box.advance(10)
+    box.power(on=True)
+    box.advance(0.5)
+    box.power(on=False)
+    box.unplug()
+    box.advance(10)
+    box.power(on=True)
+    box.advance(10)
+    box.settings(restart_delay_max_s=0)
+    box.power(on=False)
+    box.power(on=True)
+    box.advance(8)
+
+
+def unplugged_while_it_was_woken(box):
+    box.plug(asleep="never")
+    tap(box, ANN)
+    box.until(lambda s: s["pilot"]["state"] == "F", 40)
+    box.unplug()
+    box.until(lambda s: s["pilot"]["state"] == "A1", 6)
+
+
+def never_used(box):
+    tap(box, ANN)
+    box.advance(60)
+
+
+def lost_in_a_power_cut(box):
+    tap(box, ANN)
+    box.power(on=False)
+    box.advance(1)
+    box.power(on=True)
+    box.advance(5)
+
+
+ENDINGS = (
+    stopped_by_card,
+    stopped_by_card_and_unplugged_at_once,
+    unplugged,
+    unplugged_during_a_fault,
+    unplugged_during_a_latched_fault,
+    exchanged_while_the_pilot_was_shorted,
+    exchanged_while_the_box_stayed_in_f,
+    unplugged_while_dark,
+    unplugged_while_dark_during_the_restart_delay,
+    unplugged_while_it_was_woken,
+    never_used,
+    lost_in_a_power_cut,
+)
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
+def test_the_next_car_needs_a_permission_of_its_own_after_a_session(box, ending):
+    box.settings(restart_delay_max_s=0)
+    ending(box)
+    if not box.state()["car"]["plugged"]:
+        box.plug()
+    box.advance(5)
+    operations = box.state()["contactor"]["operations"]
+    box.advance(120)
+    state = box.state()
+    assert state["contactor"]["operations"] == operations and state["pilot"]["state"] == "B1"
+    assert state["why"]["code"] == "no_card"
+    assert not state["session"]["active"] and state["session"]["id_tag"] is None
+    assert len(box.log(code="ended")) == len(box.log(code="started"))
+    tap(box, BOB)
+    assert box.until(charging, 8)["session"]["id_tag"] == BOB

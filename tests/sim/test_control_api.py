@@ -11,10 +11,11 @@ from simulator import Simulator, SimulatorError
 SETUP_CARD = "04A1B2C3D4E5F6"
 STATE_KEYS = (
     "pilot contactor led beeps offered_a limits faults session cards meter backend temperature_c uptime_ms utc "
-    "power car house grid_a plant_ms"
+    "power car house grid_a plant_ms trips"
 )
 REQUESTS = (
-    "plug unplug car tap fault clear grid house ambient contact network power advance state log settings reset quit"
+    "plug unplug car tap fault clear grid house ambient contact network power advance state log settings reset quit "
+    "service crash stall utc trip"
 )
 
 

@@ -198,21 +198,6 @@ def test_heat_lowers_the_current_then_stops_and_cooling_brings_it_back(box):
     assert box.state()["contactor"]["load_openings"] == 0
 
 
-@pytest.mark.parametrize("mode, shown", [("enable", ["pe_lost"]), ("monitor", []), ("off", [])])
-def test_a_lost_pe_counts_as_the_installer_chose(simulator, mode, shown):
-    box = simulator(settings={**SETUP_DONE, "pe_mode": mode})
-    box.until(lambda s: s["led"]["pattern"] == "blue", 10)
-    box.fault("pe")
-    box.advance(1)
-    assert names(box.state()) == shown
-
-
-def test_an_impossible_pilot_voltage_opens_and_is_named(box):
-    bring_to(box, "C")
-    box.fault("pilot_short", 0.001)
-    box.until(lambda s: "pilot_short" in names(s), 0.1, step=0.01)
-
-
 def test_a_lost_communication_module_turns_s4_red_and_the_charge_goes_on(box):
     bring_to(box, "C")
     box.network(False)

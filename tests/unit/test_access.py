@@ -307,7 +307,7 @@ class Desk:
         self.log = Log()
         self.chip = Mfrc522Chip(self.time)
         self.taps = []
-        self.reader = CardReader(Mfrc522(Spi(self.chip)), self.taps.append, self.log)
+        self.reader = CardReader(Mfrc522(Spi(self.chip)), self.taps.append, self.time, self.log)
 
     async def hold(self, uid, ms):
         self.chip.present(bytes.fromhex(uid))

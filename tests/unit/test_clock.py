@@ -7,7 +7,7 @@ from wallbox.clock import Clock, Ticker, iso
 
 
 class HalClock:
-    ticker = None
+    ticker = poll = None
 
     def __init__(self):
         self.now = 0

@@ -38,8 +38,23 @@ class FakePlant:
         self.calls.append(("tap", uid))
 
 
+class FakeRecorder:
+    """One trip with two samples, or none."""
+
+    trips = [{"sequence": 7, "fault": "weld"}]
+
+    def status(self):
+        return self.trips
+
+    def samples(self, index):
+        assert index == 0
+        yield (-20, 9000, -12000, 1, 2, 3, 4, 5, 16000, 0x58 | 7)
+        yield (0, 6000, -12000, 1, 2, 3, 4, 5, 16000, 0x90 | 1)
+
+
 class FakeBench:
     def __init__(self):
+        self.recorder = FakeRecorder()
         self.plant = FakePlant()
         self.virtual = None
         self.settings = FakeSettings()
@@ -48,6 +63,9 @@ class FakeBench:
 
     def firmware(self, what):
         return self
+
+    def violations(self):
+        return []
 
     def state(self):
         return {"power": True}
@@ -95,9 +113,9 @@ class Desk:
 def test_requests_for_the_plant_reach_it_with_their_arguments():
     desk = Desk()
     for name, arguments in (
-        ("plug", {"phases": 1, "max_a": 16, "wants": False, "soc_wh": 1000}),
+        ("plug", {"phases": 1, "max_a": 16, "wants": False, "soc_wh": 1000, "asleep": "f_4s"}),
         ("unplug", {}),
-        ("car", {"state": "B", "draw_a": 5, "diode": False, "ignore_pwm": True}),
+        ("car", {"state": "B", "draw_a": 5, "diode": False, "ignore_pwm": True, "asleep": "never"}),
         ("fault", {"name": "pe", "value": None}),
         ("clear", {"name": "pe"}),
         ("grid", {"volts": [230, 230, 0], "hz": 50}),
@@ -120,7 +138,7 @@ def test_an_unknown_request_names_those_that_exist():
 def test_an_unknown_argument_is_named_together_with_those_allowed():
     desk = Desk()
     assert desk.refusal("plug", phase=3) == (
-        "plug: argument 'phase' is not known; allowed: phases, max_a, wants, soc_wh"
+        "plug: argument 'phase' is not known; allowed: phases, max_a, wants, soc_wh, asleep"
     )
     assert desk.refusal("unplug", now=True).endswith("allowed: none")
     assert "'value'" in desk.refusal("clear", name="pe", value=1)
@@ -180,6 +198,22 @@ def test_settings_are_read_and_written():
         assert desk.refusal("settings", set=wrong).startswith("set: ")
 
 
+def test_a_recorded_trip_comes_as_rows_with_named_columns():
+    desk = Desk()
+    for arguments in ({}, {"index": 0}):
+        trip = desk.do("trip", **arguments)["trip"]
+        assert trip["sequence"] == 7 and trip["fault"] == "weld"
+        first, second = [dict(zip(trip["columns"], row)) for row in trip["rows"]]
+        assert len(trip["columns"]) == len(trip["rows"][0])
+        assert (first["ms"], first["high_mv"], first["l3_ma"], first["offered_ma"]) == (-20, 9000, 5, 16000)
+        assert (first["commanded"], first["live"], first["state"]) == (1, 7, "C2")
+        assert (second["commanded"], second["live"], second["state"]) == (0, 1, "F")
+    for wrong in (1, -1, "0", 0.0, True, None):
+        assert desk.refusal("trip", index=wrong).startswith("index: ")
+    desk.bench.recorder.trips = []
+    assert desk.refusal("trip") == "trip: none is recorded"
+
+
 def test_restart_and_end_are_actions_after_the_answer():
     desk = Desk()
     assert desk.do("reset") == {} and desk.do("quit") == {}
@@ -198,10 +232,10 @@ def test_the_record_gives_the_entries_after_a_number_with_the_start_they_belong_
     assert entries(record) == []
     for seq in range(1, 2001):
         record.boot = 1 + seq // 1000
-        record.add({"seq": seq, "text": "é" * 50, "extra": [1, None, True]})
+        record.add({"seq": seq, "code": "x", "text": "é" * 50, "extra": [1, None, True]})
     assert [entry["seq"] for entry in entries(record)] == list(range(1, 2001))
     assert entries(record, 1999) == [
-        {"seq": 2000, "text": "é" * 50, "extra": [1, None, True], "boot": 3},
+        {"seq": 2000, "code": "x", "text": "é" * 50, "extra": [1, None, True], "boot": 3},
     ]
     assert entries(record, 2000) == []
     assert len(entries(record, 500)) == 1500
@@ -209,10 +243,10 @@ def test_the_record_gives_the_entries_after_a_number_with_the_start_they_belong_
 
 def test_an_entry_made_while_an_answer_is_on_its_way_comes_with_the_next():
     record = Record()
-    record.add({"seq": 1})
+    record.add({"seq": 1, "code": "x"})
     answer = record.answer(0)
     parts = [next(answer)]
-    record.add({"seq": 2})
+    record.add({"seq": 2, "code": "x"})
     parts.extend(answer)
     assert len(json.loads(b"{" + b"".join(parts))["log"]) == 1
     assert len(entries(record)) == 2

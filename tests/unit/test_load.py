@@ -60,7 +60,7 @@ class Bench:
         self.car_ma = array("i", (0, 0, 0))
         self.house_a = [0, 0, 0]
         self.snapshot = Record(currents_ma=self.car_ma, contactor_closed=True)
-        clock = Clock(Record(ticks_ms=self.time.ticks_ms, utc_ms=lambda: None))
+        clock = Clock(Record(ticks_ms=self.time.ticks_ms, utc_ms=lambda: None, poll=None))
         self.load = LoadLimit(self.reader, self.settings, self.offer, self.snapshot, clock, self.log)
 
     def second(self, count=1, car=True):

@@ -69,3 +69,65 @@ def test_since_when_a_limit_stands_is_kept_while_it_does_not_change():
     assert offer.limit("meter").since_s == 0
     offer.set("meter", 7000, "house", "load")
     assert offer.limit("meter").since_s == 60
+
+
+def test_a_new_limit_says_nothing():
+    offer, _ = made()
+    limit = offer.limit("solar")
+    assert (limit.ma, limit.reason, limit.owner, limit.until, limit.since_s) == (UNLIMITED_MA, "", "", None, 0)
+    assert offer.winner.name == "installer"
+    assert offer.installer is offer.limit("installer")
+    assert UNLIMITED_MA == 1 << 29
+
+
+def test_a_limit_keeps_reason_owner_and_end():
+    offer, _ = made()
+    offer.set("backend", 0, "schedule", "company", until=700)
+    limit = offer.limit("backend")
+    assert (limit.ma, limit.reason, limit.owner, limit.until) == (0, "schedule", "company", 700)
+    assert offer.total_ma(0) == 0
+
+
+def test_every_change_of_a_limit_is_told_and_clearing_nothing_is_not():
+    offer, changes = made()
+    offer.clear("meter")
+    assert changes == []
+    offer.set("meter", 8000, "house", "load", until=900)
+    offer.set("meter", 8000, "house", "load", until=1900)
+    assert len(changes) == 2
+    offer.clear("meter")
+    assert len(changes) == 3
+    limit = offer.limit("meter")
+    assert (limit.ma, limit.reason, limit.until) == (UNLIMITED_MA, "", None)
+
+
+def test_another_reason_alone_is_a_change_too():
+    offer, _ = made()
+    offer.set("meter", 8000, "house", "load")
+    offer._clock.seconds = 60
+    offer.set("meter", 8000, "silent", "load")
+    assert offer.limit("meter").since_s == 60
+    assert offer.limit("meter").reason == "silent"
+
+
+def test_of_two_equal_limits_the_first_named_wins():
+    offer, _ = made()
+    offer.set("temperature", 10000, "warm", "protection")
+    offer.set("cable", 10000, "cable", "installer")
+    assert offer.total_ma(0) == 10000
+    assert offer.winner.name == "cable"
+
+
+def test_an_expired_limit_is_unlimited_and_no_longer_due():
+    offer, _ = made()
+    offer.set("backend", 6000, "schedule", "backend", until=500)
+    offer.set("solar", 9000, "sun", "solar", until=800)
+    assert offer.due_ms(0, 1000) == 500
+    assert offer.due_ms(450, 20) == 20
+    assert offer.due_ms(500, 1000) == 0
+    assert offer.due_ms(600, 1000) == 0
+    assert offer.total_ma(600) == 9000
+    assert offer.limit("backend").until is None
+    assert offer.limit("backend").ma == UNLIMITED_MA
+    assert offer.due_ms(600, 1000) == 200
+    assert offer.due_ms(600, 0) == 0

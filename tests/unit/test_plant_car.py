@@ -236,6 +236,91 @@ def test_a_shorted_pilot_is_no_offer():
     assert bench.amps == [0, 0, 0] and bench.plant.view()["car"]["state"] == "B"
 
 
+def sleeper(asleep):
+    """A car that sleeps through an offer of 16 A."""
+    bench = Bench()
+    bench.plant.plug(asleep=asleep)
+    bench.pilot.set_duty(266)
+    bench.after(60_000)
+    assert bench.plant.view()["car"]["state"] == "B"
+    assert bench.plant.view()["car"]["asleep"] == asleep
+    return bench
+
+
+def pulse(bench, ms):
+    """State F for `ms`, then +12 V and the offer again -> the car's state after that."""
+    bench.pilot.set_duty(0)
+    bench.after(ms)
+    bench.pilot.set_duty(1000)
+    bench.after(750)
+    assert bench.plant.view()["car"]["state"] == "B", "nothing is offered yet"
+    bench.pilot.set_duty(266)
+    bench.after(2_000)
+    return bench.plant.view()["car"]["state"]
+
+
+def test_a_sleeping_car_wakes_after_its_kind_of_state_f():
+    for asleep, too_short_ms, long_enough_ms in (("f_4s", 3_500, 4_000), ("f_30s", 4_000, 30_000)):
+        bench = sleeper(asleep)
+        assert pulse(bench, too_short_ms) == "B"
+        assert pulse(bench, long_enough_ms) == "C"
+        assert bench.plant.view()["car"]["asleep"] == "no"
+
+
+def test_a_light_sleeper_wakes_from_the_long_state_f_too():
+    assert pulse(sleeper("f_4s"), 30_000) == "C"
+
+
+def test_some_cars_are_never_woken():
+    bench = sleeper("never")
+    assert pulse(bench, 4_000) == "B"
+    assert pulse(bench, 300_000) == "B"
+
+
+def test_short_pulses_do_not_add_up():
+    bench = sleeper("f_4s")
+    assert pulse(bench, 3_000) == "B"
+    assert pulse(bench, 3_000) == "B"
+
+
+def test_neither_a_dark_box_nor_a_shorted_pilot_wakes_a_car():
+    bench = sleeper("f_4s")
+    bench.plant.power_off()
+    bench.after(60_000)
+    bench.plant.power_on()
+    bench.pilot.set_duty(266)
+    bench.after(10_000)
+    bench.plant.fault("pilot_short")
+    bench.after(60_000)
+    bench.plant.clear("pilot_short")
+    bench.after(10_000)
+    assert bench.plant.view()["car"]["asleep"] == "f_4s"
+
+
+def test_a_car_plugged_in_during_state_f_counts_from_then_on():
+    bench = Bench()
+    bench.pilot.set_duty(0)
+    bench.after(60_000)
+    bench.plant.plug(asleep="f_4s")
+    assert pulse(bench, 3_000) == "B"
+    bench.plant.unplug()
+    bench.pilot.set_duty(0)
+    bench.plant.plug(asleep="f_4s")
+    assert pulse(bench, 4_000) == "C"
+
+
+def test_a_car_may_fall_asleep_and_be_woken_by_hand():
+    bench = Bench()
+    bench.charge()
+    bench.plant.car(ignore_pwm=True)
+    bench.plant.car(asleep="never")
+    bench.after(2_000)
+    assert bench.amps == [0, 0, 0] and bench.plant.view()["car"]["state"] == "B"
+    bench.plant.car(asleep="no", ignore_pwm=False)
+    bench.after(3_000)
+    assert bench.amps == [15.96] * 3
+
+
 def test_bad_cars_are_refused_by_name_value_and_what_is_allowed():
     bench = Bench()
     plant = bench.plant
@@ -246,6 +331,8 @@ def test_bad_cars_are_refused_by_name_value_and_what_is_allowed():
         ("max_a", "16", "6..80 A"),
         ("wants", 1, "true, false"),
         ("soc_wh", -1, "0..1000000 Wh"),
+        ("asleep", "yes", "no, f_4s, f_30s, never"),
+        ("asleep", True, "no, f_4s, f_30s, never"),
     )
     for field, value, allowed in cases:
         text = refusal(plant.plug, **{field: value})
@@ -260,6 +347,7 @@ def test_bad_cars_are_refused_by_name_value_and_what_is_allowed():
         ("draw_a", [1, 2], "three numbers"),
         ("diode", 0, "true, false"),
         ("ignore_pwm", "yes", "true, false"),
+        ("asleep", False, "no, f_4s, f_30s, never"),
     ):
         text = refusal(plant.car, **{field: value})
         assert field in text and repr(value) in text and allowed in text, text

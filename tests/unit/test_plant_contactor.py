@@ -106,6 +106,32 @@ def test_a_contactor_that_cannot_close_closes_when_repaired():
     assert live(bench) == ALL
 
 
+def test_worn_contacts_open_late_until_repaired():
+    bench = Bench()
+    bench.contactor.set(True)
+    bench.after(100)
+    bench.plant.fault("slow_open")
+    bench.contactor.set(False)
+    bench.after(59)
+    assert live(bench) == ALL
+    bench.after(1)
+    assert live(bench) == 0
+    bench.plant.fault("slow_open", 300)
+    bench.contactor.set(True)
+    bench.after(100)
+    bench.contactor.set(False)
+    bench.after(299)
+    assert live(bench) == ALL
+    bench.after(1)
+    assert live(bench) == 0
+    bench.plant.clear("slow_open")
+    bench.contactor.set(True)
+    bench.after(100)
+    bench.contactor.set(False)
+    bench.after(18)
+    assert live(bench) == 0
+
+
 def test_a_trip_opens_it_in_hardware_and_it_comes_back_when_the_firmware_keeps_asking():
     bench = Bench()
     bench.contactor.set(True)

@@ -47,6 +47,22 @@ def test_a_blank_flash_reads_all_ones_and_keeps_what_is_written():
     assert device.writes == 2
 
 
+def test_a_device_counts_the_pages_and_erases_that_keep_a_chip_busy():
+    device = FlashDevice()
+    told = []
+    device.on_busy = lambda pages, erases: told.append((pages, erases))
+    device.ioctl(ERASE, 3)
+    device.writeblocks(3, b"a" * 128, 0)
+    device.writeblocks(3, b"b" * 4, 254)
+    device.writeblocks(3, b"c" * 512, 256)
+    assert told == [(0, 1), (1, 0), (2, 0), (2, 0)]
+    assert (device.pages, device.erases, device.writes) == (5, 1, 4)
+    device.fails = True
+    device.ioctl(ERASE, 3)
+    device.writeblocks(3, b"d", 0)
+    assert (device.pages, device.erases) == (5, 1), "what the chip refused took no time"
+
+
 def test_a_cut_tears_the_page_that_is_being_written():
     device = FlashDevice()
     device.writeblocks(0, b"oldoldol", 0)

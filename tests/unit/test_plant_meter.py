@@ -188,7 +188,7 @@ def firmware(plant, time):
         "meter_parity": "E",
         "meter_timeout_s": 8,
     }
-    clock = Clock(Record(ticks_ms=time.ticks_ms, utc_ms=lambda: None))
+    clock = Clock(Record(ticks_ms=time.ticks_ms, utc_ms=lambda: None, poll=None))
     return MeterReader(RtuMaster(Rs485(), clock), settings, clock, Log())
 
 

@@ -97,13 +97,25 @@ def test_a_shorted_diode_loads_the_minus_plateau():
 
 def test_the_read_back_is_the_real_output():
     bench = Bench()
-    bench.plant.pilot.stick(500)
+    bench.plant.fault("pilot_stuck", 500)
     bench.pilot.set_duty(266)
     bench.pilot.sample()
     assert bench.pilot.duty_permille == 500
-    bench.plant.pilot.stick(None)
+    bench.plant.clear("pilot_stuck")
     bench.pilot.sample()
     assert bench.pilot.duty_permille == 266
+
+
+def test_a_voltage_from_outside_overrides_generator_and_car():
+    bench = Bench()
+    bench.pilot.set_duty(266)
+    bench.plant.plug()
+    before = bench.sense()
+    for volts in (15, -3):
+        bench.plant.fault("pilot_voltage", volts)
+        assert bench.sense()[0] == (volts * 1000, volts * 1000, 266)
+    bench.plant.clear("pilot_voltage")
+    assert bench.sense() == before
 
 
 def test_without_supply_the_pilot_is_dead():

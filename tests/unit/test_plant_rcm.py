@@ -137,3 +137,44 @@ def test_without_supply_the_output_is_low():
     bench.plant.power_on()
     bench.after(1000)
     assert not bench.sense()[2][0], "a test does not go on after a power cut"
+
+
+def test_an_output_stuck_high_blocks_the_coil_at_once():
+    bench = closed_bench()
+    bench.plant.fault("rcm_stuck", True)
+    assert bench.sense()[2] == (True, 0, 0)
+    bench.after(18)
+    assert bench.sense()[1] == 0
+    bench.plant.clear("rcm_stuck")
+    assert bench.after(25)[1] == 0b111
+
+
+def test_a_sticking_output_stays_high_once_it_has_tripped():
+    bench = Bench()
+    bench.plant.fault("rcm_stuck")
+    bench.after(1000)
+    assert not bench.sense()[2][0]
+    bench.rcm.set_test(True)
+    bench.after(150)
+    bench.rcm.set_test(False)
+    bench.after(60_000)
+    assert bench.sense()[2][0]
+    bench.plant.power_off()
+    assert not bench.sense()[2][0]
+    bench.plant.power_on()
+    assert bench.sense()[2][0]
+    bench.plant.clear("rcm_stuck")
+    assert not bench.sense()[2][0]
+
+
+def test_a_cut_wire_hides_every_trip_from_firmware_and_interlock():
+    bench = closed_bench()
+    bench.plant.fault("rcm_wire")
+    bench.plant.fault("residual_ac", 150)
+    bench.rcm.set_test(True)
+    assert trip_ms(bench) is None
+    assert bench.sense()[1] == 0b111
+    assert bench.sense()[2][2] == 150_000, "the analogue value has a wire of its own"
+    bench.plant.clear("rcm_wire")
+    assert bench.sense()[2][0]
+    assert bench.after(18)[1] == 0

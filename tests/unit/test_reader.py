@@ -56,7 +56,7 @@ class Bench:
             "meter_timeout_s": TIMEOUT_S,
         }
         self.settings.update(settings)
-        clock = Clock(Record(ticks_ms=self.time.ticks_ms, utc_ms=lambda: None))
+        clock = Clock(Record(ticks_ms=self.time.ticks_ms, utc_ms=lambda: None, poll=None))
         self.reader = MeterReader(self.master, self.settings, clock, self.log)
         self.told = []
         self.reader.listeners.append(self.told.append)

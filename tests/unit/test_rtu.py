@@ -234,6 +234,5 @@ def test_more_registers_than_a_frame_holds_are_refused():
         assert bus.sent == []
 
 
-def test_the_busy_waiting_serial_module_and_the_typing_stand_in_are_not_loaded():
+def test_the_busy_waiting_serial_module_is_not_loaded():
     assert "umodbus.serial" not in sys.modules
-    assert "umodbus.typing" not in sys.modules

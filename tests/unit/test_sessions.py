@@ -27,7 +27,7 @@ def test_a_new_box_has_no_sessions():
     store = sessions(scratch("sessions-new"))
     assert store.current() is None
     assert store.history(10) == []
-    assert store.totals() == {"total_wh": 0, "sessions": 0, "contactor_ops": 0}
+    assert store.totals() == {"total_wh": 0, "sessions": 0}
     assert store.close("nothing") is None
     assert store.checkpoint(1000, 1000) is False
 
@@ -47,7 +47,7 @@ def test_a_session_is_kept_with_what_it_was_opened_with():
     }
     assert closed == expected, closed
     assert sessions(folder).history(5) == [expected]
-    assert sessions(folder).totals() == {"total_wh": 4321, "sessions": 1, "contactor_ops": 0}
+    assert sessions(folder).totals() == {"total_wh": 4321, "sessions": 1}
 
 
 def test_an_interrupted_session_is_found_at_the_next_start_and_goes_on():
@@ -62,7 +62,7 @@ def test_an_interrupted_session_is_found_at_the_next_start_and_goes_on():
     store.close("unplugged", 3000, 900)
     store = sessions(folder)
     assert store.current() is None
-    assert store.totals() == {"total_wh": 3000, "sessions": 1, "contactor_ops": 0}
+    assert store.totals() == {"total_wh": 3000, "sessions": 1}
 
 
 def test_figures_never_go_back():
@@ -134,7 +134,7 @@ def test_opening_while_one_is_open_closes_that_one_first():
     assert store.history(5)[0]["stop_reason"] == "superseded"
     assert store.current()["id_tag"] == "B" and store.current()["energy_wh"] == 0
     assert log.codes() == ["superseded"]
-    assert store.totals() == {"total_wh": 700, "sessions": 1, "contactor_ops": 0}
+    assert store.totals() == {"total_wh": 700, "sessions": 1}
 
 
 def test_too_long_a_record_is_refused_and_the_open_session_stays():
@@ -164,16 +164,7 @@ def test_history_is_newest_first_bounded_and_counters_outlive_it():
     kept = len(store.history(1000))
     assert kept >= 150, kept
     assert len(os.listdir(folder)) <= 10
-    assert sessions(folder).totals() == {"total_wh": 4000, "sessions": 400, "contactor_ops": 0}
-
-
-def test_contactor_operations_are_counted_with_the_next_write():
-    folder = scratch("sessions-ops")
-    store = sessions(folder)
-    store.count_contactor()
-    store.count_contactor(2)
-    charge(store, 1)
-    assert sessions(folder).totals()["contactor_ops"] == 3
+    assert sessions(folder).totals() == {"total_wh": 4000, "sessions": 400}
 
 
 def test_a_lost_newest_copy_counts_nothing_twice_and_loses_nothing():
@@ -204,7 +195,7 @@ def test_both_copies_lost_counts_again_from_the_history_and_says_so():
         write(folder + "/sessions.%d" % slot, noise(50, slot))
     log = Log()
     store = sessions(folder, log)
-    assert store.totals() == {"total_wh": 300, "sessions": 2, "contactor_ops": 0}
+    assert store.totals() == {"total_wh": 300, "sessions": 2}
     assert log.codes() == ["value_lost", "sessions_recounted"], log.entries
     assert store.open({}) == 3
 
@@ -217,7 +208,7 @@ def test_a_lost_history_leaves_the_counters():
     write(folder + "/history.0", noise(500, 1))
     log = Log()
     store = sessions(folder, log)
-    assert store.totals() == {"total_wh": 500, "sessions": 5, "contactor_ops": 0}
+    assert store.totals() == {"total_wh": 500, "sessions": 5}
     assert "history_damaged" in log.codes()
     assert charge(store, 1)["id"] == 6
     assert ids(sessions(folder).history(9))[0] == 6
@@ -234,7 +225,7 @@ def test_a_damaged_line_of_a_session_still_open_counts_its_last_checkpoint():
         history.append(json.dumps(record).encode())
     store = sessions(folder)
     assert store.current() is None
-    assert store.totals() == {"total_wh": 147, "sessions": 3, "contactor_ops": 0}, store.totals()
+    assert store.totals() == {"total_wh": 147, "sessions": 3}, store.totals()
     assert store.open({}) == 4
 
 
@@ -261,14 +252,14 @@ def test_a_state_without_sense_is_logged_and_the_history_counts():
         log = Log()
         store = sessions(folder, log)
         assert log.codes() == ["sessions_damaged", "sessions_recounted"], log.entries
-        assert store.totals() == {"total_wh": 100, "sessions": 1, "contactor_ops": 0}
+        assert store.totals() == {"total_wh": 100, "sessions": 1}
 
 
 def test_a_counter_that_is_not_stored_yet_begins_at_0():
     folder = scratch("sessions-counter")
     Store(folder, "sessions", 1, Log()).save({"next": 5, "open": None, "waiting": [], "total_wh": 9, "sessions": 4})
     log = Log()
-    assert sessions(folder, log).totals() == {"total_wh": 9, "sessions": 4, "contactor_ops": 0}
+    assert sessions(folder, log).totals() == {"total_wh": 9, "sessions": 4}
     assert log.entries == []
 
 
@@ -300,7 +291,7 @@ def test_a_flash_that_refuses_never_raises_and_what_happened_meanwhile_is_stored
         assert log.codes() == ["flash_refused", "flash_works"]
         again = sessions(MOUNT)
         assert ids(again.history(9)) == [4, 3, 2, 1]
-        assert again.totals() == {"total_wh": 3600, "sessions": 4, "contactor_ops": 0}
+        assert again.totals() == {"total_wh": 3600, "sessions": 4}
 
 
 def test_a_flash_that_refuses_for_long_keeps_memory_bounded_and_the_counters_right():
@@ -315,7 +306,7 @@ def test_a_flash_that_refuses_for_long_keeps_memory_bounded_and_the_counters_rig
         flash.device.fails = False
         charge(store, 10)
         again = sessions(MOUNT)
-        assert again.totals() == {"total_wh": 310, "sessions": 31, "contactor_ops": 0}
+        assert again.totals() == {"total_wh": 310, "sessions": 31}
         assert ids(again.history(99)) == list(range(31, 22, -1)), ids(again.history(99))
 
 
@@ -390,7 +381,7 @@ def test_a_second_power_cut_during_recovery_loses_nothing_either():
         for _ in range(2):
             store = sessions(folder)
             assert ids(store.history(9)) == [2, 1]
-            assert store.totals() == {"total_wh": 1500, "sessions": 2, "contactor_ops": 0}
+            assert store.totals() == {"total_wh": 1500, "sessions": 2}
 
     cuts = cut_everywhere(prepare, run, check)
     assert cuts >= 1, cuts

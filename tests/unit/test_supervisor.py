@@ -44,16 +44,16 @@ def supervise(seconds, *tasks):
     return supervisor, log, watchdog, reason
 
 
-async def idle(watch):
+async def idle(beat):
     while True:
-        watch.beat(1000)
+        beat(1000)
         await asyncio.sleep_ms(500)
 
 
 def test_a_task_that_dies_is_logged_with_its_traceback_and_restarted_with_back_off():
     starts = []
 
-    async def dies(watch):
+    async def dies(beat):
         starts.append(1)
         raise ValueError("a broken thing")
 
@@ -67,7 +67,7 @@ def test_a_task_that_dies_is_logged_with_its_traceback_and_restarted_with_back_o
 
 
 def test_a_safety_task_that_dies_resets_the_box():
-    async def dies(watch):
+    async def dies(beat):
         await asyncio.sleep(1)
         raise ValueError("x")
 
@@ -76,7 +76,7 @@ def test_a_safety_task_that_dies_resets_the_box():
 
 
 def test_a_safety_task_that_returns_resets_the_box():
-    async def returns(watch):
+    async def returns(beat):
         await asyncio.sleep(1)
 
     _, _, _, reason = supervise(10, ("loop", returns, True))
@@ -84,8 +84,8 @@ def test_a_safety_task_that_returns_resets_the_box():
 
 
 def test_a_safety_task_that_is_late_resets_the_box_before_the_watchdog_is_fed():
-    async def hangs(watch):
-        watch.beat(50)
+    async def hangs(beat):
+        beat(50)
         await asyncio.sleep(100)
 
     _, _, watchdog, reason = supervise(10, ("loop", hangs, True))
@@ -96,8 +96,8 @@ def test_a_safety_task_that_is_late_resets_the_box_before_the_watchdog_is_fed():
 def test_a_task_that_hangs_is_cancelled_and_restarted():
     ended = []
 
-    async def hangs(watch):
-        watch.beat(2000)
+    async def hangs(beat):
+        beat(2000)
         try:
             await asyncio.sleep(1000)
         finally:

@@ -18,7 +18,7 @@ class FakePlant:
 
     def __init__(self, events=()):
         self.now_ms = 0
-        self.changed = 0
+        self.changed = self.drifted = 0
         self.events = sorted(events, key=lambda event: event[0])
 
     def next_event_ms(self):
@@ -370,3 +370,52 @@ def test_time_passes_for_the_plant_while_no_firmware_runs():
         assert loop.plant.now_ms == 45
     else:
         raise AssertionError("time did not stand still")
+
+
+# Polls
+
+
+def looks_of(loop, ms, cancel_ms=None):
+    """Plant times at which a task looked that polls every 250 ms, or every 15 s at rest, beside a ticker."""
+    looked = []
+
+    async def looking():
+        while True:
+            await loop.time.poll(250, 15_000)
+            looked.append(loop.plant.now_ms)
+
+    async def ticking():
+        ticker = loop.time.ticker(PERIOD, lambda: 1_000_000)
+        while True:
+            await ticker.wait()
+
+    async def main():
+        asyncio.create_task(ticking())
+        task = asyncio.create_task(looking())
+        if cancel_ms is not None:
+            await asyncio.sleep_ms(cancel_ms)
+            task.cancel()
+        await for_ever()
+
+    loop.run(main(), ms)
+    return looked
+
+
+def test_a_poll_is_short_after_something_happened_and_long_at_rest():
+    # The first tick of the control loop happens at 10 ms; what comes of it is looked for during 5 s.
+    looked = looks_of(Loop(), 40_000)
+    assert looked[:20] == [250 * (i + 1) for i in range(20)], looked
+    assert looked[20:] == [5250, 15_000, 30_000], looked
+
+
+def test_a_change_of_the_plant_ends_a_long_poll_at_its_next_usual_instant():
+    looked = looks_of(Loop([(20_101, None)]), 21_000)
+    assert looked[-4:] == [20_250, 20_500, 20_750, 21_000], looked
+    assert looked[-5] == 15_000, looked
+
+
+def test_a_cancelled_task_leaves_its_poll():
+    loop = Loop([(20_101, None)])
+    looked = looks_of(loop, 30_000, cancel_ms=16_000)
+    assert looked[-1] == 15_000, looked
+    assert not [poll for poll in loop.time.polls if poll.sleeps()]

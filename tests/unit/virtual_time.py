@@ -28,6 +28,9 @@ class VirtualTime:
     def ticks_ms(self):
         return time.ticks_add(self._base, self.now_ms)
 
+    def poll(self, period_ms, _rest_ms):
+        return asyncio.sleep_ms(period_ms)
+
 
 class Log:
     """Stands in for the event log; `entries` are (level, code, text)."""

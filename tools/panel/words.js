@@ -10,7 +10,7 @@ export const CARDS = [
 
 export const FAULTS = [
   ["Residual current", [["residual_dc", "DC leak"], ["residual_ac", "AC leak"], ["rcm_test_fails", "Self-test fails"]]],
-  ["Contactor", [["weld_l1", "L1 welded"], ["weld_l2", "L2 welded"], ["weld_l3", "L3 welded"], ["no_close", "Does not close"]]],
+  ["Contactor", [["weld_l1", "L1 welded"], ["weld_l2", "L2 welded"], ["weld_l3", "L3 welded"], ["no_close", "Does not close"], ["slow_open", "Opens slowly"]]],
   ["Supply", [["overvoltage", "Over-voltage"], ["undervoltage", "Under-voltage"], ["phase_loss", "Phase lost"], ["overcurrent", "Over-current"], ["pe", "Earth lost"]]],
   ["Pilot and sensors", [["pilot_short", "Pilot shorted"], ["temperature_sensor", "Temperature sensor"]]],
   ["Bus and memory", [["meter_silent", "Meter silent"], ["meter_garbage", "Meter garbled"], ["flash_error", "Flash fails"]]],
@@ -21,7 +21,9 @@ export const ACTIVE = {
   rcm_self_test: "Self-test",
   weld: "Contactor welded",
   no_close: "Contactor does not close",
+  contactor_worn: "Contactor worn",
   pe_lost: "Earth lost",
+  pe_monitor: "Earth lost, watched",
   over_voltage: "Over-voltage",
   under_voltage: "Under-voltage",
   phase_loss: "Phase lost",
@@ -60,6 +62,7 @@ export const SETTINGS = [
     ["access_control", "Charge with a card only", ""],
     ["authorisation_timeout_s", "Card waits for the car", "s"],
     ["restart_delay_max_s", "Longest delay after an outage", "s"],
+    ["wake_up", "Wake up a car that sleeps", ""],
     ["peak_shaving_w", "Peak-shaving limit", "W"],
   ]],
   ["House meter", [

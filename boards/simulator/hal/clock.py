@@ -9,10 +9,11 @@ from plant import board
 _EPOCH_MS = const(1_767_225_600_000)  # 2026-01-01T00:00:00Z, when virtual time starts
 _NS_PER_MS = const(1_000_000)
 
-# Virtual time only: a callable for ticks_ms(), and a factory f(period_ms, next_due_ms) for the control
-# loop's ticker. None: host time.
+# Virtual time only: a callable for ticks_ms(), a factory f(period_ms, next_due_ms) for the control loop's
+# ticker, and a pause f(period_ms, rest_ms) that grows while nothing happens. None: host time.
 virtual_ticks = board.virtual_ticks
 ticker = board.ticker
+poll = board.poll
 
 _start_ticks = time.ticks_ms()
 

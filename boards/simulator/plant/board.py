@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 plant: "Plant" = None  # type: ignore
 # Path of a pty with a real Modbus peer on its other end; None: the plant's own meter answers.
 rs485_path = None
-# Virtual time: callable for hal.clock.ticks_ms(), factory for hal.clock.ticker. None: host time.
+# Virtual time: callable for hal.clock.ticks_ms(), factory for hal.clock.ticker, hal.clock.poll. None: host time.
 virtual_ticks = None
 ticker = None
+poll = None
 # What was set into the real-time clock, as a shift in ms; its battery keeps it over restarts.
 utc_shift_ms = 0
 

@@ -17,6 +17,10 @@ _STEP_MA = const(8000)
 _STOP_MS = const(700)  # from the end of an offer to no current
 _NJ_PER_WH = const(3_600_000_000_000)
 _OVERCURRENT_PERMILLE = const(1300)
+# A car that sleeps ignores PWM until it has seen state F for as long as its kind needs; the box's clock and
+# what it takes to switch the pilot may make 4 s and 30 s a little shorter.
+_WAKE_MS = {"f_4s": 3_800, "f_30s": 29_000}
+ASLEEP = ("no", "f_4s", "f_30s", "never")
 
 
 class Car:
@@ -45,6 +49,8 @@ class Car:
         self.max_ma = 0
         self.wants = False
         self.ignore_pwm = False
+        self.asleep = "no"
+        self._f_since_ms = None
         self._hand_state = False
         self._hand_ma = None
         self._left_nj = None
@@ -55,13 +61,16 @@ class Car:
         self._jump_ma = _STEP_MA
         self._set_demand()
 
-    def plug(self, phases: int, max_ma: int, wants: bool, left_wh) -> None:
-        """A car comes: state B at once."""
+    def plug(self, phases: int, max_ma: int, wants: bool, left_wh, asleep: str) -> None:
+        """A car comes: state B at once; `asleep` is one of ASLEEP."""
         self._clear()
         self.plugged = True
         self.phases = phases
         self.max_ma = max_ma
         self.wants = wants
+        self.asleep = asleep
+        if self._plant.pilot.state_f:
+            self.heed_state_f(True)
         self._left_nj = None if left_wh is None else int(left_wh * _NJ_PER_WH)
         if self._left_nj == 0:
             self.wants = False
@@ -113,14 +122,29 @@ class Car:
         self.ignore_pwm = ignore_pwm
         self.heed_pilot()
 
+    def sleep(self, asleep: str) -> None:
+        """Fall asleep, to be woken as ASLEEP says; "no" wakes up at once."""
+        self.asleep = asleep
+        self.heed_pilot()
+
     # What the car sees.
+
+    def heed_state_f(self, begun: bool) -> None:
+        """The pilot has gone to steady -12 V, or has left it."""
+        now_ms = self._plant.now_ms
+        since_ms = self._f_since_ms
+        self._f_since_ms = now_ms if begun else None
+        if begun or since_ms is None or self.asleep not in _WAKE_MS:
+            return
+        if now_ms - since_ms >= _WAKE_MS[self.asleep] and self._plant.powered:
+            self.sleep("no")
 
     def heed_pilot(self) -> None:
         """The offer on the pilot has changed."""
         if not self.plugged:
             return
-        offer = self._plant.pilot.offer_ma
-        if not self.ignore_pwm or not self._permit_ma or not self._plant.powered:
+        offer = self._plant.pilot.offer_ma if self.asleep == "no" else 0
+        if self.asleep != "no" or not self.ignore_pwm or not self._permit_ma or not self._plant.powered:
             self._permit_ma = offer
         self._review()
 

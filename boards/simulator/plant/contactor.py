@@ -24,6 +24,7 @@ class Contactor:
         self.live = 0
         self._moved_in = False
         self._no_close = False
+        self._open_ms = _OPEN_MS
         self._weld_mask = 0
         self._stuck = 0
 
@@ -49,7 +50,7 @@ class Contactor:
         if coil == self.coil:
             return
         self.coil = coil
-        plant.at(self._slot, plant.now_ms + (_CLOSE_MS if coil else _OPEN_MS))
+        plant.at(self._slot, plant.now_ms + (_CLOSE_MS if coil else self._open_ms))
 
     def _moved(self) -> None:
         """The armature has arrived; without a coil that can pull, it stays open."""
@@ -77,6 +78,10 @@ class Contactor:
         self._weld_mask &= ~(1 << pole)
         self._stuck &= ~(1 << pole)
         self._set_poles()
+
+    def slow(self, open_ms) -> None:
+        """Let every opening from now on take `open_ms`, as of contacts that stick; None is as new."""
+        self._open_ms = _OPEN_MS if open_ms is None else int(open_ms)
 
     def block(self, blocked: bool) -> None:
         """Let the coil pull no more (it holds what it has), or repair it."""

@@ -9,7 +9,11 @@ _RANGES = {
     "overvoltage": (280, 100, 500, "V"),
     "undervoltage": (170, 0, 300, "V"),
     "overcurrent": (None, 0, 100, "A"),
+    # How long an opening takes: contacts that begin to stick, before they weld.
+    "slow_open": (60, 1, 5000, "ms"),
     "pilot_short": (80, -1_000_000, 1_000_000, "ohm"),
+    "pilot_stuck": (1000, 0, 1000, "permille"),
+    "pilot_voltage": (15, -30, 30, "V"),
 }
 # Choices: name -> default, allowed values.
 _CHOICES = {
@@ -24,6 +28,9 @@ _CHOICES = {
     "meter_silent": (True, (True,)),
     "meter_garbage": (True, (True,)),
     "rcm_test_fails": (True, (True,)),
+    # True: high from now on; False: high for ever once it has tripped.
+    "rcm_stuck": (False, (False, True)),
+    "rcm_wire": (True, (True,)),
     "flash_error": (True, (True,)),
 }
 

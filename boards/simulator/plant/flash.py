@@ -8,6 +8,7 @@ from plant.board import PowerCut
 
 BLOCK_BYTES = const(4096)  # erase block of a usual SPI NOR flash
 BLOCKS = const(128)
+PAGE_BYTES = const(256)  # programmed by one command of such a chip
 _EIO = const(-5)  # littlefs turns a negative result into OSError with this number
 
 # Operations of MicroPython's block device protocol (os.AbstractBlockDev).
@@ -83,9 +84,13 @@ class FileStore:
 class FlashDevice:
     """128 blocks of 4096 bytes, blank at first, in memory or in the file `path`.
 
-    `writes` counts programmed pages and erased blocks. `cut_at_write` = n lets the power fail in the
+    `writes` counts programming calls and erased blocks. `cut_at_write` = n lets the power fail in the
     n-th of them from now: that one is done by half, PowerCut is raised, and so it is for every further
-    write until `power(True)`. `fails` makes every write an I/O error. `on_cut` is called at a cut.
+    write until `power(True)`. `fails` makes every write an I/O error, counted in `refused`. `on_cut` is
+    called at a cut.
+
+    `pages` and `erases` count what a chip would be busy with: page program and block erase commands. Here
+    they take no time; `on_busy(pages, erases)` is called after each write for whoever wants it to.
     """
 
     def __init__(self, path=None, on_cut=None):
@@ -93,8 +98,12 @@ class FlashDevice:
         self._on_cut = on_cut
         self._powered = True
         self.writes = 0
+        self.pages = 0
+        self.erases = 0
+        self.on_busy = None
         self.cut_at_write = 0
         self.fails = False
+        self.refused = 0
         self.generation = 0
         self.grave = bytearray(0)
 
@@ -123,11 +132,13 @@ class FlashDevice:
     def writeblocks(self, block: int, buf, offset: int = 0):
         """Block device protocol: program (with the simple protocol a whole block is replaced)."""
         if self.fails:
+            self.refused += 1
             return _EIO
         if self._last_write():
             self._store.store(block, offset, memoryview(buf)[: len(buf) // 2])
             self._cut()
         self._store.store(block, offset, buf)
+        self._busy((offset + len(buf) - 1) // PAGE_BYTES - offset // PAGE_BYTES + 1, 0)
         return 0
 
     def ioctl(self, operation: int, argument: int):
@@ -142,12 +153,20 @@ class FlashDevice:
 
     def _erase(self, block: int) -> int:
         if self.fails:
+            self.refused += 1
             return _EIO
         if self._last_write():
             self._store.store(block, 0, b"\xff" * (BLOCK_BYTES // 2))
             self._cut()
         self._store.erase(block)
+        self._busy(0, 1)
         return 0
+
+    def _busy(self, pages: int, erases: int) -> None:
+        self.pages += pages
+        self.erases += erases
+        if self.on_busy is not None:
+            self.on_busy(pages, erases)
 
     def _last_write(self) -> bool:
         """Count a write -> True when the power fails in it; PowerCut when it is gone already."""

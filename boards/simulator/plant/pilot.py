@@ -10,6 +10,8 @@ _STEADY_HIGH = const(1000)  # permille
 
 # A car takes a plateau below this for no pilot at all: half of state D (about 3 V).
 _VISIBLE_MV = const(1500)
+# Both plateaus below this are state F (nominal -12 V; a short to PE leaves less).
+_STATE_F_MV = const(-10000)
 
 # Table A.8 of IEC 61851-1 as the car reads the duty, in permille.
 _LEAST = const(80)
@@ -40,20 +42,22 @@ class Pilot:
         self._plus_mv = dice.spread(_SOURCE_MV, _TOLERANCE_PERMILLE)
         self._minus_mv = dice.spread(_SOURCE_MV, _TOLERANCE_PERMILLE)
         self._series_ohm = dice.spread(_SERIES_OHM, _TOLERANCE_PERMILLE)
-        self._set_permille = 0
+        self.set_permille = 0
         self._stuck_permille = None
+        self._foreign_mv = None
         self._short_ohm = _OPEN_OHM
         self.high_mv = 0
         self.low_mv = 0
         self.duty_permille = 0
         self.offer_ma = 0
+        self.state_f = False
 
     def set_duty(self, permille: int) -> None:
         """Drive the generator: 0 steady -12 V, 1000 steady +12 V, between them PWM."""
         if not 0 <= permille <= _STEADY_HIGH:
             raise ValueError("duty_permille: %r is not allowed; allowed: 0..1000" % permille)
-        if permille != self._set_permille:
-            self._set_permille = permille
+        if permille != self.set_permille:
+            self.set_permille = permille
             self.update()
 
     def stick(self, permille) -> None:
@@ -66,8 +70,15 @@ class Pilot:
         self._short_ohm = _OPEN_OHM if ohm is None else min(max(int(ohm), 0), _OPEN_OHM)
         self.update()
 
+    def foreign(self, millivolts) -> None:
+        """Put a voltage from outside on CP, stronger than the generator; None takes it away."""
+        self._foreign_mv = millivolts
+        self.update()
+
     def _node_mv(self, source_mv: int) -> int:
         """Voltage at CP for one plateau, from the currents that meet there."""
+        if self._foreign_mv is not None:
+            return self._foreign_mv
         car = self._plant.vehicle
         series = self._series_ohm
         short = self._short_ohm
@@ -85,7 +96,7 @@ class Pilot:
         plant = self._plant
         high = low = duty = offer = 0
         if plant.powered:
-            duty = self._set_permille if self._stuck_permille is None else self._stuck_permille
+            duty = self.set_permille if self._stuck_permille is None else self._stuck_permille
             high = self._node_mv(self._plus_mv if duty else -self._minus_mv)
             low = self._node_mv(-self._minus_mv) if duty < _STEADY_HIGH else high
             offer = offer_ma(duty) if high >= _VISIBLE_MV else 0
@@ -94,6 +105,10 @@ class Pilot:
             self.low_mv = low
             self.duty_permille = duty
             plant.changed += 1
+        state_f = high <= _STATE_F_MV
+        if state_f != self.state_f:
+            self.state_f = state_f
+            plant.vehicle.heed_state_f(state_f)
         if offer != self.offer_ma:
             self.offer_ma = offer
             plant.vehicle.heed_pilot()

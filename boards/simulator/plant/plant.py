@@ -5,7 +5,7 @@ import time
 from micropython import const
 
 from plant import check, faults
-from plant.car import Car
+from plant.car import ASLEEP, Car
 from plant.contactor import Contactor
 from plant.dice import Dice
 from plant.faults import FAULTS
@@ -48,7 +48,8 @@ class Plant(Scheduler):
     """Physics around the board, in ms since its own start.
 
     `changed` counts changes, by at least one step of the hal's units, of what the firmware can sense
-    through pilot, contactor, rcm, supply (without the energy counter) and temperature. `sync` is called
+    through pilot, contactor, rcm, supply (without the energy counter) and temperature; `drifted` counts
+    those among them that are the slow drift of the temperature. `sync` is called
     by every hal function first; it does nothing until `follow_host` or the owner replaces it.
     `on_reset(cause)` is called when the watchdog has expired.
     """
@@ -61,6 +62,7 @@ class Plant(Scheduler):
         self.seed = seed
         self.entropy = Dice(seed * _STREAMS + 1)
         self.changed = 0
+        self.drifted = 0
         self.powered = True
         self.faults = {}
         self.sync = _no_sync
@@ -98,17 +100,21 @@ class Plant(Scheduler):
 
     # The car.
 
-    def plug(self, phases: int = 3, max_a=32, wants: bool = True, soc_wh=None) -> None:
-        """Plug a car in; `soc_wh` is the energy in Wh it still wants, None for no end."""
+    def plug(self, phases: int = 3, max_a=32, wants: bool = True, soc_wh=None, asleep: str = "no") -> None:
+        """Plug a car in; `soc_wh` is the energy in Wh it still wants, None for no end.
+
+        `asleep` is "no", or what wakes it: state F for 4 s ("f_4s") or 30 s ("f_30s"), or nothing ("never").
+        """
         check.choice("phases", phases, (1, 3))
         check.number("max_a", max_a, *_CAR_A, "A")
         check.flag("wants", wants)
         if soc_wh is not None:
             check.number("soc_wh", soc_wh, *_CAR_WH, "Wh")
+        check.choice("asleep", asleep, ASLEEP)
         if self.vehicle.plugged:
             raise ValueError("plug: a car is plugged in already; unplug it first")
         self.sync()
-        self.vehicle.plug(phases, int(max_a * 1000), wants, soc_wh)
+        self.vehicle.plug(phases, int(max_a * 1000), wants, soc_wh, asleep)
 
     def unplug(self) -> None:
         """Pull the plug, whatever flows."""
@@ -116,11 +122,12 @@ class Plant(Scheduler):
         self.sync()
         self.vehicle.unplug()
 
-    def car(self, state=None, draw_a=None, diode=None, ignore_pwm=None) -> None:
+    def car(self, state=None, draw_a=None, diode=None, ignore_pwm=None, asleep=None) -> None:
         """Work the car by hand; None leaves a thing as it is, "auto" gives state or draw_a back to the car.
 
         state "B", "C" or "D"; draw_a in A for its phases or a list of three, drawn whenever mains is
-        there; diode False is a shorted one; ignore_pwm True lets the car go on whatever the pilot says.
+        there; diode False is a shorted one; ignore_pwm True lets the car go on whatever the pilot says;
+        asleep as for `plug`.
         """
         if state is not None:
             check.choice("state", state, ("B", "C", "D", _AUTO))
@@ -129,8 +136,12 @@ class Plant(Scheduler):
         for field, value in (("diode", diode), ("ignore_pwm", ignore_pwm)):
             if value is not None:
                 check.flag(field, value)
+        if asleep is not None:
+            check.choice("asleep", asleep, ASLEEP)
         self._need_car("car")
         self.sync()
+        if asleep is not None:
+            self.vehicle.sleep(asleep)
         if diode is not None:
             self.vehicle.short_diode(not diode)
         if ignore_pwm is not None:
@@ -231,12 +242,20 @@ class Plant(Scheduler):
                 self.contactor.free(pole)
         elif name == "no_close":
             self.contactor.block(active)
+        elif name == "slow_open":
+            self.contactor.slow(value)
         elif name == "pilot_short":
             self.pilot.short(value)
+        elif name == "pilot_stuck":
+            self.pilot.stick(None if value is None else int(value))
+        elif name == "pilot_voltage":
+            self.pilot.foreign(None if value is None else int(value * 1000))
         elif name == "temperature_sensor":
             self.thermal.break_sensor(value)
         elif name == "rcm_test_fails":
             self.rcm.break_test(active)
+        elif name in ("rcm_stuck", "rcm_wire"):
+            self.rcm.break_output(self.faults.get("rcm_stuck"), "rcm_wire" in self.faults)
         elif name == "flash_error":
             self.flash_device.fails = active
         elif name == "overcurrent":
@@ -311,6 +330,7 @@ class Plant(Scheduler):
                 "offer_a": self.pilot.offer_ma / 1000 if car.plugged else 0,
                 "soc_wh": car.left_wh(),
                 "wants": car.wants,
+                "asleep": car.asleep,
                 "phases": car.phases,
                 "max_a": car.max_ma / 1000,
             },

@@ -1,4 +1,4 @@
-"""The residual current monitor: trip output with response times, analogue value, test coil."""
+"""The residual current monitor: trip output with response times, analogue value, test coil, broken parts."""
 
 from micropython import const
 
@@ -25,7 +25,11 @@ def _response_ms(current_ua: int, table) -> int:
 
 
 class Rcm:
-    """Residual current flows while a live pole feeds the cable; the trip output is high on a trip."""
+    """Residual current flows while a live pole feeds the cable; the trip output is high on a trip.
+
+    `tripped` is the wire that firmware and interlock see, which a broken output parts from what the module
+    has found.
+    """
 
     def __init__(self, plant):
         self._plant = plant
@@ -40,17 +44,21 @@ class Rcm:
         self._exceeded_ms = -1
         self._tripped_ms = 0
         self._flows = False
-        self._test_input = False
+        self.test_input = False
         self._test_coil = False
         self._test_dead = False
+        self._found = False
+        self._stuck = False
+        self._sticks = False
+        self._cut = False
 
     def set_test(self, on: bool) -> None:
         """Drive the test input."""
         plant = self._plant
         on = bool(on) and plant.powered
-        if on == self._test_input:
+        if on == self.test_input:
             return
-        self._test_input = on
+        self.test_input = on
         if not self._test_dead:
             plant.at(self._test_slot, plant.now_ms + _TEST_MS)
 
@@ -60,9 +68,20 @@ class Rcm:
         if broken:
             self._test_coil = False
             self._plant.off(self._test_slot)
-        elif self._test_input:
+        elif self.test_input:
             self._plant.at(self._test_slot, self._plant.now_ms + _TEST_MS)
         self._review()
+
+    def break_output(self, stuck, cut: bool) -> None:
+        """Break the output or repair it.
+
+        stuck: True keeps it high, False keeps it high once it has tripped, None lets it go. cut: the wire is
+        off, so that nobody ever sees it high.
+        """
+        self._sticks = stuck is not None
+        self._stuck = stuck is not None and (stuck or self._stuck or self._found)
+        self._cut = cut
+        self._show()
 
     def leak(self, dc_ua: int, ac_ua: int) -> None:
         """Residual current that flows whenever the cable is live."""
@@ -86,23 +105,33 @@ class Rcm:
     def power(self, on: bool) -> None:
         """Follow the supply of the module: without it there is no output and no test."""
         if on:
+            self._show()
             self._review()
             return
-        self._test_input = self._test_coil = False
+        self.test_input = self._test_coil = False
         self._exceeded_ms = -1
         for slot in (self._trip_slot, self._release_slot, self._test_slot):
             self._plant.off(slot)
         self._output(False)
 
-    def _output(self, tripped: bool) -> None:
+    def _output(self, found: bool) -> None:
+        self._found = found
+        if found and self._sticks:
+            self._stuck = True
+        self._show()
+
+    def _show(self) -> None:
+        """Put on the wire what module and broken parts make of it."""
+        plant = self._plant
+        tripped = plant.powered and not self._cut and (self._found or self._stuck)
         if tripped == self.tripped:
             return
         self.tripped = tripped
-        self._plant.changed += 1
-        self._plant.contactor.update_coil()
+        plant.changed += 1
+        plant.contactor.update_coil()
 
     def _test_moved(self) -> None:
-        self._test_coil = self._test_input
+        self._test_coil = self.test_input
         if self._test_coil:
             self._trip()
         else:
@@ -122,7 +151,7 @@ class Rcm:
         plant = self._plant
         if not plant.powered:
             return
-        if self.tripped:
+        if self._found:
             plant.off(self._trip_slot)
             self._exceeded_ms = -1
             if self._test_coil or self.dc_ua >= _DC_RELEASE_UA or self.ac_ua >= _AC_RELEASE_UA:

@@ -14,11 +14,15 @@ _COUNTER_MASK = const((1 << 30) - 1)  # the metering chip's counter wraps here
 
 
 class Supply:
-    """Arrays hold L1..L3. `version` counts changes, so that a reader copies only when there is a need."""
+    """Arrays hold L1..L3. `version` counts changes, so that a reader copies only when there is a need.
+
+    `updates` counts what may have changed anything, house and connection included.
+    """
 
     def __init__(self, plant):
         self._plant = plant
         self.version = 0
+        self.updates = 0
         self.volts_mv = array("i", (0, 0, 0))
         self.current_ma = array("i", (0, 0, 0))
         self.power_w = array("i", (0, 0, 0))
@@ -120,6 +124,7 @@ class Supply:
     def update(self) -> None:
         """Recompute what flows after a change of voltages, poles, car or house; tell who depends on it."""
         self.settle()
+        self.updates += 1
         plant = self._plant
         contactor = plant.contactor
         live = contactor.poles & self._present

@@ -78,5 +78,7 @@ class Thermal:
         if self._sensor is not None:
             value = _OPEN_DECI_C if self._sensor == "open" else _SHORT_DECI_C
         if value != self.deci_c:
+            drift = -1 <= value - self.deci_c <= 1
             self.deci_c = value
             self._plant.changed += 1
+            self._plant.drifted += drift

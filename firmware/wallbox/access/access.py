@@ -6,6 +6,7 @@ from time import ticks_add, ticks_diff
 from micropython import const
 
 from wallbox.access.cards import CAPACITY, masked
+from wallbox.timer import unwatched
 
 _REGISTRATION_MS = const(60000)  # without a card, registration ends by itself (R17)
 _WATCH_MS = const(250)  # how soon registration notices that a car was plugged in
@@ -127,11 +128,12 @@ class Access:
         else:
             self._answer(uid, False, "was refused: " + _REFUSED[result])
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """End registration when its time is over or when the box leaves standby."""
         while True:
             # Looked at before waiting: a task that is started anew takes over what is open.
             while self.registration:
+                beat(_WATCH_MS * 20)
                 why = self._not_standby()
                 if why is None and ticks_diff(self._ends, self._clock.ticks_ms()) <= 0:
                     why = "no card for %d s" % (_REGISTRATION_MS // 1000)
@@ -139,5 +141,6 @@ class Access:
                     self._switch("registration_off", "ends: " + why)
                 else:
                     await asyncio.sleep_ms(_WATCH_MS)
+            beat(None)
             await self._opened.wait()
             self._opened.clear()

@@ -9,13 +9,14 @@ from wallbox.access.cards import parse_uid
 from wallbox.timer import unwatched
 
 _POLL_MS = const(250)  # a card that is held for half a second is seen at least once
+_REST_MS = const(15000)
 _RETRY_MS = const(30)  # after a bad read: the first try wakes a confused card, the second reads it
 _RETRIES = const(2)
 _GONE_POLLS = const(4)  # a card unseen for one second has left; a shorter gap is a trembling hand
 _MAX_AT_ONCE = const(4)  # cards of one wallet that are told apart
 _BACK_OFF_MS = const(1000)
 _BACK_OFF_MAX_MS = const(60000)
-_LATE_MS = const(10000)  # a poll of several cards takes well below a second; longer is a hang
+_LATE_MS = const(60000)  # a poll of several cards takes well below a second, a pause up to _REST_MS
 
 
 class CardReader:
@@ -24,9 +25,10 @@ class CardReader:
     `ok` is False while the reader chip does not work.
     """
 
-    def __init__(self, driver, on_card, log):
+    def __init__(self, driver, on_card, clock, log):
         self._driver = driver
         self._on_card = on_card
+        self._clock = clock
         self._log = log
         self._here = {}
         self.ok = False
@@ -57,7 +59,7 @@ class CardReader:
     async def _watch(self, beat) -> None:
         while True:
             beat(_LATE_MS)
-            await asyncio.sleep_ms(_POLL_MS)
+            await self._clock.poll(_POLL_MS, _REST_MS)
             try:
                 uid = await self._driver.read_uid()
             except CardError as error:

@@ -1,9 +1,16 @@
-"""The contactor: closing, opening, and the proof after each opening that no pole is welded (R10)."""
+"""The contactor: closing, opening, and the proof after each opening that no pole is welded (R10).
+
+It enters each operation in its health book (R33). Times are measured from the command to the first control step
+that sees all poles live or dead, so with the resolution of the loop's 10 ms.
+"""
 
 from time import ticks_diff
 
 from micropython import const
 
+from wallbox.charging.health import CLOSING as CLOSING_TIME
+from wallbox.charging.health import OPENING as OPENING_TIME
+from wallbox.charging.health import Health
 from wallbox.protection.faults import NO_CLOSE, WELD
 from wallbox.timer import Dwell, Timer
 
@@ -21,8 +28,6 @@ _DROP_MS = const(100)
 # Two closings are at least this far apart, which spares contacts and car, yet with the 0.5 s filter before
 # C the box still closes within the 3 s of sequence 4.
 _RECLOSE_MS = const(2_000)
-# Opening above this current counts as opening under load; a car that obeys is below 1 A (sequence 7).
-_LOAD_MA = const(1_000)
 
 IDLE = const(0)
 CLOSING = const(1)
@@ -31,7 +36,10 @@ CHECKING = const(3)
 
 
 class Contactor:
-    """Owner of a hal `Contactor`; `on_switch(closed, current_ma)` tells each operation, allocation-free."""
+    """Owner of a hal `Contactor`; `on_switch(closed, current_ma)` tells each operation, allocation-free.
+
+    `timed`: the time of the operation under way will count; False from outside gives it up.
+    """
 
     def __init__(self, hal, faults, on_switch):
         self.hal = hal
@@ -47,11 +55,8 @@ class Contactor:
         self.poles = 0b111
         self.phase = IDLE
         self.commanded = False
-        self.operations = 0
-        self.load_openings = 0
-        self.closing_ms = 0
-        self.opening_ms = 0
-        self._switched_at = 0
+        self.health = Health()
+        self.timed = False
 
     @property
     def closed(self) -> bool:
@@ -64,8 +69,9 @@ class Contactor:
         return self.phase == IDLE and not self._rest.running and not self._reclose.running
 
     def begin(self, now: int) -> None:
-        """At start: open, and prove it as after any opening."""
+        """At start: open, and prove it as after any opening; a power cut may have opened it just now (R38)."""
         self.hal.set(False)
+        self._reclose.start(now, _RECLOSE_MS)
         self._check(now)
 
     def close(self, now: int) -> None:
@@ -75,26 +81,29 @@ class Contactor:
         self.hal.set(True)
         self.commanded = True
         self.phase = CLOSING
-        self.operations += 1
+        self.health.operations += 1
+        self.timed = True
         self._switched_at = now
         self._timer.start(now, _CLOSE_MS)
 
     def open(self, now: int, current_ma: int) -> None:
-        """Open at once; `current_ma` is the highest phase current, for the count of openings under load."""
+        """Open at once; `current_ma` is the highest phase current, for the health book."""
         if not self.commanded:
             return
+        # In a red fault hardware may have opened before, or the supply gone: that time says nothing.
+        timed = self.phase == CLOSED and not self._faults.red
         self.hal.set(False)
         self.commanded = False
-        self._switched_at = now
         self._reclose.start(now, _RECLOSE_MS)
-        if current_ma > _LOAD_MA:
-            self.load_openings += 1
+        self.health.open(current_ma)
         self._check(now)
+        self.timed = timed
         self._on_switch(False, current_ma)
 
     def _check(self, now: int) -> None:
         self.phase = CHECKING
-        self.opening_ms = 0
+        self.timed = False
+        self._switched_at = now
         self._drop.update(now, False)
         self._dead.update(now, False)
         self._blank.start(now, _BLANK_MS)
@@ -119,15 +128,15 @@ class Contactor:
     def _update_closing(self, now: int, live: int, expected: int) -> None:
         if expected and live & expected == expected:
             self._timer.stop()
-            self.closing_ms = ticks_diff(now, self._switched_at)
+            self._time(CLOSING_TIME, now)
             self.phase = CLOSED
             self._on_switch(True, 0)
         elif self._timer.expired(now):
             self._faults.report(NO_CLOSE, True, live, now)
 
     def _update_checking(self, now: int, live: int) -> None:
-        if live == 0 and self.opening_ms == 0:
-            self.opening_ms = max(1, ticks_diff(now, self._switched_at))
+        if live == 0:
+            self._time(OPENING_TIME, now)
         self._blank.expired(now)
         dead = self._dead.update(now, live == 0 and not self._blank.running)
         if dead:
@@ -138,3 +147,8 @@ class Contactor:
             self._dead.update(now, False)
             self._faults.report(WELD, True, live, now)
             self.phase = IDLE
+
+    def _time(self, direction: int, now: int) -> None:
+        if self.timed:
+            self.timed = False
+            self.health.time(direction, ticks_diff(now, self._switched_at))

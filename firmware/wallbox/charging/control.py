@@ -9,6 +9,7 @@ from micropython import const
 from wallbox.charging import states
 from wallbox.charging.contactor import CLOSED, IDLE, Contactor
 from wallbox.charging.pilot import INVALID, MIN_OFFER_MA, STEADY_PERMILLE, UNKNOWN, Pilot, duty_permille
+from wallbox.charging.wakeup import WakeUp
 from wallbox.protection.faults import (
     DIODE,
     PILOT_FEEDBACK,
@@ -19,6 +20,7 @@ from wallbox.protection.faults import (
     VENTILATION,
 )
 from wallbox.protection.overcurrent import OverCurrent
+from wallbox.protection.recorder import FaultRecorder
 from wallbox.protection.residual import ResidualCurrent
 from wallbox.protection.supply import SupplyWatch
 from wallbox.protection.temperature import TemperatureWatch
@@ -34,7 +36,8 @@ _RAISE_MS = const(5_000)
 # With nothing else due the loop looks at everything again after this long.
 _HORIZON_MS = const(60_000)
 
-_AT_REST = (states.A1, states.B1, states.C1)
+# States in which a self-test may begin while the contactor is open; in B2 it withdraws the offer for its time.
+_TESTABLE = (states.A1, states.B1, states.B2, states.C1)
 
 # Codes in the event ring (code, a, b).
 EVENT_STATE = const(1)  # old state, new state
@@ -43,6 +46,8 @@ EVENT_CLEARED = const(3)  # fault
 EVENT_SWITCH = const(4)  # closed, current in mA
 EVENT_SELF_TEST = const(5)  # passed
 EVENT_OFFER = const(6)  # mA
+EVENT_DELAY = const(7)  # s
+EVENT_WAKE = const(8)  # kind of wake-up, whether it worked (False: it begins)
 
 
 class Control:
@@ -64,6 +69,8 @@ class Control:
         self.supply = SupplyWatch(hal.supply, faults)
         self.over_current = OverCurrent(faults)
         self.temperature = TemperatureWatch(hal.temperature, faults)
+        self.recorder = FaultRecorder(clock, hal.rcm, faults, snapshot)
+        self.wake = WakeUp(self._on_wake)
         self._c1 = Timer()
         self._f = Timer()
         self._raise = Timer()
@@ -75,6 +82,8 @@ class Control:
             + self.supply.timers
             + self.over_current.timers
             + self.temperature.timers
+            + (self.recorder.after,)
+            + self.wake.timers
             + session.timers
             + delay.timers
         )
@@ -110,6 +119,7 @@ class Control:
         self.contactor.poles = 0b111 if phases == 3 else 0b001
         self.supply.configure(phases, settings["nominal_v"], settings["nominal_hz"], settings["pe_mode"])
         self.enabled = settings["wizard_complete"]
+        self.wake.enabled = settings["wake_up"]
         self.poke()
 
     def begin(self) -> None:
@@ -119,6 +129,7 @@ class Control:
         self.contactor.begin(now)
         self._session.begin(now)
         self._delay.begin(now, self._session.active)
+        self._note_delay()
 
     def safe_stop(self) -> None:
         """Open now and withdraw the pilot: for a supervisor that no longer trusts this loop."""
@@ -149,6 +160,7 @@ class Control:
             # Too hot is no emergency: the car is asked first (state C1); a red fault opens at once (R8).
             self.contactor.open(now, self._max_current_ma)
         self._publish(now)
+        self.recorder.note(now, self.state)
         self._note_progress()
 
     def _update_temperature(self, now: int) -> None:
@@ -174,18 +186,25 @@ class Control:
         self._known = level <= states.LEVEL_D
         if self._known:
             connected = level != states.LEVEL_A
-            if self._connected and not connected:
+            if not connected:
+                # At every step: a fault may be found in the very step that sees the car go.
                 self._faults.unplugged()
+            if self._connected and not connected:
                 self.residual.passed = False
             elif connected and not self._connected:
                 self.residual.passed = False
-                if not self._looked:
+                if not self._looked and not self._delay.running:
                     self._delay.car_at_start(now)
+                    self._note_delay()
             self._looked = True
             self._connected = connected
         charging = self.contactor.commanded
         self._session.update(now, self._connected, self._known, self.supply.hal.energy_mwh, charging)
         self._delay.update(now)
+
+    def _note_delay(self) -> None:
+        if self._delay.running:
+            self._ring.put(EVENT_DELAY, self._delay.drawn_s)
 
     def _step_table(self, now: int) -> None:
         if self._faults.take_f_request():
@@ -197,18 +216,22 @@ class Control:
         # While F is put out the level is that of before: it says nothing until +12 V is back.
         if level <= states.LEVEL_E and not self._held_in_f():
             self._enter(states.NEXT[self.state][level], now)
-        wish = states.OFFER if self._may_offer(now) else states.WITHDRAW
-        self._enter(states.NEXT[self.state][wish], now)
+        permitted = self._may_offer(now)
+        may_wake = self.contactor.ready and self.pilot.steady_at(states.LEVEL_B)
+        if self.wake.update(now, self.state, permitted, may_wake):
+            self._f.start(now, _STATE_F_MS)
+            self._enter(states.NEXT[self.state][states.WAKE], now)
+        wants_car = level == states.LEVEL_B or level == states.LEVEL_C
+        offers = permitted and wants_car and not self.wake.under_way
+        self._enter(states.NEXT[self.state][states.OFFER if offers else states.WITHDRAW], now)
 
     def _held_in_f(self) -> bool:
-        return self.state == states.F and (self._f.running or self._faults.stay_f)
+        return self.state == states.F and (self._f.running or self.wake.holds_f or self._faults.stay_f)
 
     def _may_offer(self, now: int) -> bool:
-        level = self.pilot.level
-        wants_car = level == states.LEVEL_B or level == states.LEVEL_C
+        """Whether everything but the car wants the offer."""
         return (
-            wants_car
-            and self.enabled
+            self.enabled
             and self._session.authorised
             and self._session.recorded
             and not self._faults.blocking
@@ -236,7 +259,7 @@ class Control:
         elif wanted == states.HOLD:
             if self._c1.expired(now):
                 self.contactor.open(now, self._max_current_ma)
-        elif self.pilot.diode_ok and not self._faults.blocking and self.pilot.level == states.LEVEL_C:
+        elif self.pilot.diode_ok and not self._faults.blocking and self.pilot.steady_at(states.LEVEL_C):
             self.contactor.close(now)
         self._drive_pilot(now)
 
@@ -278,7 +301,7 @@ class Control:
             if recover and not residual.passed and residual.may_recover:
                 residual.start_test(now)
             return
-        if self.state in _AT_REST and (residual.test_due or (self._connected and not residual.passed)):
+        if self.state in _TESTABLE and (residual.test_due or (self._connected and not residual.passed)):
             residual.start_test(now)
 
     def _note_progress(self) -> None:
@@ -302,9 +325,13 @@ class Control:
     def _on_switch(self, closed: bool, current_ma: int) -> None:
         self._ring.put(EVENT_SWITCH, closed, current_ma)
 
+    def _on_wake(self, kind: int, woken: bool) -> None:
+        self._ring.put(EVENT_WAKE, kind, woken)
+
     def _on_test(self, passed: bool) -> None:
         now = self._clock.ticks_ms()
-        if passed and self._faults.is_active(RESIDUAL_CURRENT):
+        # A car that came back during the test has to go again: the trip may be its own.
+        if passed and not self._connected and self._faults.is_active(RESIDUAL_CURRENT):
             self._faults.clear(RESIDUAL_CURRENT)
             self.residual.recovered(now)
         self._ring.put(EVENT_SELF_TEST, passed, 0)
@@ -352,10 +379,13 @@ class Control:
         limit = self._offer.installer
         return self._faults.blocking & ~self._faults.red != 0 or limit.ma == 0
 
-    async def run(self, watch) -> None:
+    async def run(self, beat) -> None:
         """The loop itself; a safety task: dying or being late opens the contactor (supervisor)."""
         ticker = self._clock.ticker(PERIOD_MS, self.next_due_ms)
         while True:
             await ticker.wait()
+            if ticker.late_ms > PERIOD_MS:
+                # When the contactor moved is not known.
+                self.contactor.timed = False
             self.step()
-            watch.beat(ticker.deadline_ms)
+            beat(ticker.deadline_ms)

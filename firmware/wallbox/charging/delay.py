@@ -6,10 +6,9 @@ from wallbox.timer import Timer
 class RestartDelay:
     """Drawn anew from hardware entropy at each return of the supply; repeated failures do not add up."""
 
-    def __init__(self, settings, system, log):
+    def __init__(self, settings, system):
         self._settings = settings
         self._system = system
-        self._log = log
         self._timer = Timer()
         self.timers = (self._timer,)
         self.drawn_s = 0
@@ -20,26 +19,17 @@ class RestartDelay:
         return self._timer.running
 
     def begin(self, now: int, interrupted: bool) -> None:
-        """At start; `interrupted` tells that a session was open when the supply failed."""
-        if interrupted:
-            self._start(now)
-
-    def car_at_start(self, now: int) -> None:
-        """The first look at the pilot shows a car: it was plugged in while the supply was away."""
-        if not self.running:
-            self._start(now)
-
-    def _start(self, now: int) -> None:
+        """At start: draw, which may allocate; `interrupted` tells that a session was open when the supply failed."""
         longest = self._settings["restart_delay_max_s"]
         if longest and self._system.reset_cause() == "power_on":
             self.drawn_s = self._system.random(1, longest)
+        if interrupted:
+            self.car_at_start(now)
+
+    def car_at_start(self, now: int) -> None:
+        """The first look at the pilot shows a car: it was plugged in while the supply was away."""
+        if self.drawn_s and not self.running:
             self._timer.start(now, self.drawn_s * 1000)
-            self._log.add(
-                "info",
-                "delay",
-                "delay_drawn",
-                "charging resumes after a random delay of %d s" % self.drawn_s,
-            )
 
     def update(self, now: int) -> None:
         """One control step."""

@@ -30,13 +30,13 @@ class Offer:
     def __init__(self, clock, on_change):
         self._clock = clock
         self._on_change = on_change
-        self._limits = tuple(Limit(name) for name in NAMES)
-        self.winner = self._limits[0]
-        self.installer = self._limits[0]
+        self.limits = tuple(Limit(name) for name in NAMES)
+        self.winner = self.limits[0]
+        self.installer = self.limits[0]
 
     def limit(self, name: str) -> Limit:
         """The limit called `name`; ValueError when there is none."""
-        for limit in self._limits:
+        for limit in self.limits:
             if limit.name == name:
                 return limit
         raise ValueError("limit: %r is unknown; allowed: %s" % (name, ", ".join(NAMES)))
@@ -66,7 +66,7 @@ class Offer:
     def total_ma(self, now: int) -> int:
         """The minimum of all limits that have not expired, in mA; allocates nothing."""
         best = UNLIMITED_MA
-        for limit in self._limits:
+        for limit in self.limits:
             if limit.until is not None and ticks_diff(now, limit.until) >= 0:
                 limit.ma = UNLIMITED_MA
                 limit.until = None
@@ -77,11 +77,11 @@ class Offer:
 
     def due_ms(self, now: int, horizon_ms: int) -> int:
         """Milliseconds until the first limit expires, at most `horizon_ms`."""
-        for limit in self._limits:
+        for limit in self.limits:
             if limit.until is not None:
                 horizon_ms = min(horizon_ms, ticks_diff(limit.until, now))
         return max(0, horizon_ms)
 
     def status(self) -> dict:
         """{name: amperes} of every limit in force."""
-        return {limit.name: limit.ma / 1000 for limit in self._limits if limit.ma != UNLIMITED_MA}
+        return {limit.name: limit.ma / 1000 for limit in self.limits if limit.ma != UNLIMITED_MA}

@@ -10,7 +10,6 @@ from wallbox.timer import Dwell, Timer
 
 INVALID = const(5)
 UNKNOWN = const(6)
-LEVEL_NAMES = ("A", "B", "C", "D", "E", "invalid", "unknown")
 
 # Midpoints between the nominal 12 / 9 / 6 / 3 / 0 V, with hysteresis around them. Tolerance bands at the
 # box are 8.37..9.59, 5.47..6.53 and 2.59..3.28 V (computed from +-5 % supply, +-3 % resistors), so a
@@ -127,6 +126,10 @@ class Pilot:
         self._readback.update(now, False)
         self.hal.set_duty(permille)
 
+    def steady_at(self, level: int) -> bool:
+        """The level is accepted, and no other is on its way through the filter."""
+        return self.level == level and self._raw == level
+
     def update(self, now: int) -> None:
         """Take a sample, then refresh `level`, `diode_ok`, `diode_lost` and `feedback_wrong`."""
         hal = self.hal
@@ -137,7 +140,9 @@ class Pilot:
         )
         self._settle.expired(now)
         if self._settle.running or self.duty == 0:
-            self._change.update(now, False)
+            # What opens the contactor goes on: the first sample after the switching decides.
+            if self.duty == 0 or self._change.ms > _INVALID_MS:
+                self._change.update(now, False)
             return
         self._update_level(now, classify(hal.high_mv, self.level))
         self._update_diode(now)
@@ -149,10 +154,11 @@ class Pilot:
             return
         ms = _dwell_ms(self.level, raw)
         change = self._change
-        # A -> B and C -> A share one filter time each: a wandering voltage must not restart the clock
-        # that opens the contactor.
-        if ms != change.ms or (raw != self._raw and ms > _LEAVE_MS):
+        # The short times share one clock: a voltage that wanders between B, A and the impossible must not
+        # restart what opens the contactor.
+        if (ms > _INVALID_MS or change.ms > _INVALID_MS) and (ms != change.ms or raw != self._raw):
             change.update(now, False)
+        if not change.running:
             change.ms = ms
         self._raw = raw
         if change.update(now, True):
@@ -166,10 +172,5 @@ class Pilot:
             self.diode_lost = self._diode_bad.update(now, False)
             return
         good = _NEGATIVE_LIMIT_MV <= self.hal.low_mv <= _DIODE_MV
-        if self._diode_good.update(now, good):
-            self.diode_ok = True
-        elif not good and self.level == LEVEL_B:
-            self.diode_ok = False
-        if self._diode_bad.update(now, not good):
-            self.diode_ok = False
-        self.diode_lost = self._diode_bad.held
+        self.diode_ok = self._diode_good.update(now, good)
+        self.diode_lost = self._diode_bad.update(now, not good)

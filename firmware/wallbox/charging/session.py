@@ -8,13 +8,16 @@ import asyncio
 
 from micropython import const
 
-from wallbox.timer import Timer
+from wallbox.timer import Dwell, Timer
 
 # The metering chip's counter wraps here (contract of hal/supply.py).
 _COUNTER_MASK = const((1 << 30) - 1)
 # A car that is plugged in when the supply returns shows within the pilot filter's times; then it is
 # decided whether the interrupted session goes on.
 _RESUME_MS = const(5_000)
+# In states E and F the box cannot see the plug. Nobody moves it from one car to the next in the 4 s of a
+# wake-up; after this long it may be another car, and a permission does not pass on (R43).
+_UNSEEN_MS = const(5_000)
 _MWH_PER_WH = const(1000)
 # How often the task looks whether a checkpoint is worth a flash write (the store decides).
 _CHECKPOINT_MS = const(60_000)
@@ -23,10 +26,15 @@ UNPLUGGED = "unplugged"
 STOPPED_BY_CARD = "card"
 STOPPED_REMOTELY = "remote"
 POWER_LOSS = "power_loss"
+UNSEEN = "unseen"
 
 
 class Session:
-    """The one session of the one connector."""
+    """The one session of the one connector.
+
+    `listeners` are called with True when a session has begun and `id_tag` is known, before the contactor
+    may close, and with False when it has ended.
+    """
 
     def __init__(self, clock, settings, store, log, on_change):
         self._clock = clock
@@ -37,7 +45,9 @@ class Session:
         self._wake = asyncio.Event()
         self._unused = Timer()
         self._resume = Timer()
-        self.timers = (self._unused, self._resume)
+        self._unseen = Dwell(_UNSEEN_MS)
+        self.timers = (self._unused, self._resume, self._unseen)
+        self.listeners = []
         self.active = False
         self.recorded = False
         self.authorised = False
@@ -68,6 +78,7 @@ class Session:
         self.recorded = True
         self.active = True
         self._resume.start(now, _RESUME_MS)
+        self._tell(True)
 
     def update(self, now: int, connected: bool, known: bool, counter_mwh: int, charging: bool) -> None:
         """One control step; `known` is False while the pilot level is not yet (or, in F, not) known."""
@@ -79,7 +90,12 @@ class Session:
             self.id_tag = None
             self._expired = True
             self._changed()
+        if self._unseen.update(now, not known) and self.active and self.id_tag is not None:
+            self._end(UNSEEN)
         if not known:
+            if self._resume.expired(now):
+                # Whether the car is still there cannot be told yet.
+                self._resume.start(now, _RESUME_MS)
             return
         if connected and not self._connected:
             self._connected = True
@@ -94,9 +110,9 @@ class Session:
 
     def _plugged(self) -> None:
         self._resume.stop()
-        self.stop_reason = None
         if self._closing:
-            return
+            return  # what is being stored needs its reason; the car is looked at again after that
+        self.stop_reason = None
         if self.active:
             self.authorised = True
             self._changed()
@@ -117,11 +133,13 @@ class Session:
         self._changed()
 
     def _end(self, reason: str) -> None:
+        if self._closing:
+            return  # told once: a change at each step would keep the loop busy until the end is stored
         self.authorised = False
-        if self.active and not self._closing:
+        if self.active:
             self.stop_reason = self.stop_reason or reason
             self._closing = True
-        if not self.active:
+        else:
             self.stop_reason = None
         self._changed()
 
@@ -132,8 +150,11 @@ class Session:
     # -- called from tasks --------------------------------------------------------------------------
 
     def authorise(self, id_tag: str) -> bool:
-        """Permit one session for `id_tag`: now if a car is there, else for the next car until it expires."""
-        if self.active or self._closing:
+        """Permit one session for `id_tag`: now if a car is there, else for the next car until it expires.
+
+        False when there is a session, or when the box cannot see whether a car is there.
+        """
+        if self.active or self._closing or self._unseen.held:
             return False
         self.id_tag = id_tag
         if self._connected:
@@ -181,16 +202,20 @@ class Session:
             "stop_reason": self.stop_reason,
         }
 
-    async def run(self, watch) -> None:
+    async def run(self, beat) -> None:
         """Store what the loop decided; a flash that refuses is logged by the store and the charge goes on."""
         while True:
             self._store_changes()
-            watch.beat(_CHECKPOINT_MS * 2)
+            beat(_CHECKPOINT_MS * 2)
             try:
                 await asyncio.wait_for_ms(self._wake.wait(), _CHECKPOINT_MS)
             except asyncio.TimeoutError:
                 self._checkpoint()
             self._wake.clear()
+
+    def _tell(self, begun: bool) -> None:
+        for listener in self.listeners:
+            listener(begun)
 
     def _store_changes(self) -> None:
         if self._expired:
@@ -204,6 +229,7 @@ class Session:
     def _open_record(self) -> None:
         number = self._store.open({"id_tag": self.id_tag, "start_utc": self._clock.utc_s()})
         self._log.add("info", "session", "started", "session %d started" % number)
+        self._tell(True)
         self.recorded = True
         self._on_change()
 
@@ -228,6 +254,7 @@ class Session:
             reason=reason,
             energy_wh=wh,
         )
+        self._tell(False)
         if self._connected and not self._settings["access_control"] and reason == UNPLUGGED:
             self._open()
         self._on_change()

@@ -18,7 +18,8 @@ E = const(8)
 F = const(9)
 NAMES = ("A1", "A2", "B1", "B2", "C1", "C2", "D1", "D2", "E", "F")
 
-# Events: a pilot level that the filter has accepted, the box's own wish, and a fault that asks for F.
+# Events: a pilot level that the filter has accepted, the box's own wish, a fault that asks for F, and the
+# wake-up of a car that does not take the offer (R40).
 LEVEL_A = const(0)
 LEVEL_B = const(1)
 LEVEL_C = const(2)
@@ -27,22 +28,24 @@ LEVEL_E = const(4)
 OFFER = const(5)
 WITHDRAW = const(6)
 FAULT = const(7)
-EVENTS = ("level A", "level B", "level C", "level D", "level E", "offer", "withdraw", "fault")
+WAKE = const(8)
+EVENTS = ("level A", "level B", "level C", "level D", "level E", "offer", "withdraw", "fault", "wake")
 
 # One row a state, one column an event. No offer without a car (A1), none during a short (E), none to a
 # car that wants ventilation (D1). From F the way out is a level read after the pilot is back at +12 V.
+# A wake-up begins with an offered, open output alone: B2.
 NEXT = (
-    # A   B   C   D   E  offer withdraw fault
-    bytes((A1, B1, C1, D1, E, A1, A1, F)),  # A1
-    bytes((A2, B2, C2, D2, E, A2, A1, F)),  # A2
-    bytes((A1, B1, C1, D1, E, B2, B1, F)),  # B1
-    bytes((A2, B2, C2, D2, E, B2, B1, F)),  # B2
-    bytes((A1, B1, C1, D1, E, C2, C1, F)),  # C1
-    bytes((A2, B2, C2, D2, E, C2, C1, F)),  # C2
-    bytes((A1, B1, C1, D1, E, D1, D1, F)),  # D1
-    bytes((A2, B2, C2, D2, E, D2, D1, F)),  # D2
-    bytes((A1, B1, C1, D1, E, E, E, F)),  # E
-    bytes((A1, B1, C1, D1, E, F, F, F)),  # F
+    # A   B   C   D   E  offer withdraw fault wake
+    bytes((A1, B1, C1, D1, E, A1, A1, F, A1)),  # A1
+    bytes((A2, B2, C2, D2, E, A2, A1, F, A2)),  # A2
+    bytes((A1, B1, C1, D1, E, B2, B1, F, B1)),  # B1
+    bytes((A2, B2, C2, D2, E, B2, B1, F, F)),  # B2
+    bytes((A1, B1, C1, D1, E, C2, C1, F, C1)),  # C1
+    bytes((A2, B2, C2, D2, E, C2, C1, F, C2)),  # C2
+    bytes((A1, B1, C1, D1, E, D1, D1, F, D1)),  # D1
+    bytes((A2, B2, C2, D2, E, D2, D1, F, D2)),  # D2
+    bytes((A1, B1, C1, D1, E, E, E, F, E)),  # E
+    bytes((A1, B1, C1, D1, E, F, F, F, F)),  # F
 )
 
 # Pilot output of each state.

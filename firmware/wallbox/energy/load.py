@@ -4,7 +4,6 @@ It sets the limit "meter" of the offer and nothing else. A reading lowers the li
 after it has been there for a while; a missing or unbelievable reading never raises it.
 """
 
-import asyncio
 from array import array
 
 from micropython import const
@@ -29,8 +28,10 @@ _RESUME_MS = const(30_000)
 _OFF_MS = const(300_000)
 # One reading below 6 A may be a motor starting; a second one in a row is a load.
 _READINGS_TO_PAUSE = const(2)
-# A turn lasts 2 s at most.
-_LATE_MS = const(15_000)
+# A turn lasts 2 s at most while readings are waited for, and _REST_MS else.
+_LATE_MS = const(60_000)
+# Nothing is watched while load optimisation is off.
+_REST_MS = const(15_000)
 # The car's current at this and at the last reading: the meter's value is up to a second older than the car's.
 _HISTORY = const(2)
 
@@ -73,7 +74,7 @@ class LoadLimit:
             left = self._reader.check()
             if not self._reader.valid:
                 self.update(False)
-            await asyncio.sleep_ms(left)
+            await self._clock.poll(left, _REST_MS if self.limit_ma is None else left)
 
     def update(self, fresh: bool) -> None:
         """Follow the reader; `fresh` tells that it has just taken a new believed reading."""

@@ -18,7 +18,9 @@ _CYCLES_PER_ENERGY = const(60)
 # Slaves begin to answer within 20 to 200 ms; three of four failed attempts still fit the shortest setting.
 _ANSWER_MS = const(300)
 # Longest sleep of whoever watches the age, so that a shortened `meter_timeout_s` counts soon.
-_CHECK_MS = const(2000)
+_CHECK_MS = const(2_000)
+# Longest pause while no meter is chosen.
+_REST_MS = const(15_000)
 
 _OWNER = "meter"
 
@@ -79,7 +81,10 @@ class MeterReader:
                 # A slow line (300 baud) needs longer than a cycle; the grid starts anew, with a breath.
                 due = self._clock.ticks_ms()
                 left = 1
-            await asyncio.sleep_ms(left)
+            if self._meter is None:
+                await self._clock.poll(left, _REST_MS)
+            else:
+                await asyncio.sleep_ms(left)
 
     def check(self) -> int:
         """Bring `valid` and `lost` up to date; returns in how many ms at the latest to call again."""

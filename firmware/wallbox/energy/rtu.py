@@ -5,7 +5,6 @@ imported: it needs a port module and waits in a busy loop for up to half a secon
 """
 
 import asyncio
-import sys
 from time import ticks_add, ticks_diff
 
 from micropython import const
@@ -32,23 +31,6 @@ _SETTLE_MS = const(100)
 
 # Start, eight data bits, stop; one more bit when there is a parity bit.
 _BITS = const(10)
-
-
-def _keep_only(module, names):
-    """Let go of what `module` defined besides `names`; the heap gets back 7 KB of builders never called here.
-
-    Also of the package's stand-in for `typing`, since MicroPython ignores annotations.
-    """
-    for name in dir(module):
-        if not name.startswith("__") and name not in names:
-            delattr(module, name)
-    sys.modules.pop("umodbus.typing", None)
-    package = sys.modules["umodbus"]
-    if hasattr(package, "typing"):
-        delattr(package, "typing")
-
-
-_keep_only(functions, ("read_holding_registers", "struct", "Const"))
 
 
 class RtuError(Exception):

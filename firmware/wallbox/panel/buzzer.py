@@ -4,9 +4,12 @@ import asyncio
 
 from micropython import const
 
+from wallbox.timer import unwatched
+
 _GAP_MS = const(90)  # silence between two tones
 _REST_MS = const(300)  # silence between two patterns, so that they are heard as two
 _QUEUE_MAX = const(4)
+_LATE_MS = const(10_000)  # the longest pattern takes below three seconds
 
 # Tones as pairs of bytes, pitch in 50 Hz and length in 20 ms. R16: the high signals (2.7 kHz) are the
 # manual's (8.5.1), a refusal is low. R42: each light code has its tune: rising = current comes, falling =
@@ -51,13 +54,15 @@ class Buzzer:
             self._queue.append(_PATTERNS[name])
             self._wake.set()
 
-    async def run(self) -> None:
+    async def run(self, beat=unwatched) -> None:
         """Play what is asked for, for ever; leaves the buzzer silent when it is cancelled."""
         try:
             while True:
+                beat(None)
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue:
+                    beat(_LATE_MS)
                     await self._sound(self._queue.pop(0))
                     await asyncio.sleep_ms(_REST_MS)
         finally:

@@ -1,6 +1,5 @@
 """Shows the state of the wallbox on the four segments of the LED bar; it only looks, and decides nothing."""
 
-import asyncio
 from time import ticks_diff
 
 from micropython import const
@@ -8,6 +7,8 @@ from micropython import const
 from wallbox.timer import unwatched
 
 _LOOK_MS = const(250)  # how often the state is looked at
+_REST_MS = const(15000)
+_FRAME_REST_MS = const(3000)
 _FRAME_MS = const(50)  # breathing: 20 frames a second
 _FRAMES = const(5)  # in one look
 _RUN_FRAMES = const(5)  # 250 ms a segment, from left to right
@@ -56,7 +57,7 @@ _BREATH = (
 _PRESENCE_MS = const(30000)
 _SETTLED_MS = const(2000)
 # One turn of the loop takes at most _FRAMES frames; a bar that stands still this long has hung.
-_LATE_MS = const(10000)
+_LATE_MS = const(60000)
 
 
 def choose(view) -> str:
@@ -113,11 +114,11 @@ class LedBar:
                 if _PATTERNS[self.pattern][0] == _BREATHE:
                     for _ in range(_FRAMES):
                         self._breathe()
-                        await asyncio.sleep_ms(_FRAME_MS)
+                        await self._clock.poll(_FRAME_MS, _FRAME_REST_MS)
                         self._phase += 1
                 else:
                     self._still()
-                    await asyncio.sleep_ms(_LOOK_MS)
+                    await self._clock.poll(_LOOK_MS, _REST_MS)
                     self._phase += _FRAMES
                 self._phase %= _PHASES
         finally:

@@ -42,6 +42,8 @@ VENTILATION = const(18)
 COMMUNICATION = const(19)
 METER = const(20)
 STORAGE = const(21)
+CONTACTOR_WORN = const(22)
+PE_MONITOR = const(23)
 
 # Self-clearing supply faults wait 30 s (UK open-PEN practice for reclosing; a proposal for the others).
 _SUPPLY_MS = const(30_000)
@@ -51,84 +53,38 @@ _SHORTLY_MS = const(3_000)
 
 # (name, severity, latch, recovery time in ms, asks for state F, unit of the logged value, what a person reads)
 CATALOGUE = (
-    (
-        "residual_current",
-        RED,
-        UNPLUG_AND_TEST,
-        0,
-        True,
-        "uA",
-        "current leaks to earth; unplug the car and have it checked",
-    ),
-    (
-        "rcm_self_test",
-        RED,
-        POWER,
-        0,
-        True,
-        "",
-        "the residual current monitor failed its self-test; switch the supply off and on",
-    ),
-    (
-        "weld",
-        RED,
-        SERVICE,
-        0,
-        True,
-        "poles",
-        "the contactor is welded; switch the supply off and call service",
-    ),
-    ("no_close", RED, UNPLUG, 0, True, "poles", "the contactor does not close; unplug the car"),
+    ("residual_current", RED, UNPLUG_AND_TEST, 0, True, "uA", "current leaks to earth"),
+    ("rcm_self_test", RED, POWER, 0, True, "", "the residual current monitor failed its self-test"),
+    ("weld", RED, SERVICE, 0, True, "poles", "the contactor is welded"),
+    ("no_close", RED, UNPLUG, 0, True, "poles", "the contactor does not close"),
     ("pe_lost", RED, SELF, _SUPPLY_MS, True, "", "the protective earth is missing"),
     ("over_voltage", RED, SELF, _SUPPLY_MS, True, "mV", "the supply voltage is too high"),
     ("under_voltage", RED, SELF, _SUPPLY_MS, True, "mV", "the supply voltage is too low"),
     ("phase_loss", RED, SELF, _SUPPLY_MS, True, "phases", "a phase of the supply is missing"),
     ("phase_count", RED, SELF, _SUPPLY_MS, True, "phases", "the supply has other phases than were set up"),
     ("frequency", RED, SELF, _SUPPLY_MS, True, "mHz", "the supply frequency is out of range"),
-    ("over_current", RED, UNPLUG, 0, True, "mA", "the car draws more than it was offered; unplug the car"),
-    (
-        "short_circuit",
-        RED,
-        POWER,
-        0,
-        True,
-        "mA",
-        "short circuit; unplug the car, switch the supply off and on",
-    ),
+    ("over_current", RED, UNPLUG, 0, True, "mA", "the car draws more than it was offered"),
+    ("short_circuit", RED, POWER, 0, True, "mA", "short circuit behind the wallbox"),
     ("over_temperature", PAUSE, SELF, 0, False, "0.1 C", "too hot; charging goes on after cooling"),
     ("temperature_sensor", RED, SELF, _SHORTLY_MS, True, "0.1 C", "the temperature sensor is broken"),
-    (
-        "pilot_short",
-        RED,
-        SELF,
-        _PILOT_MS,
-        False,
-        "mV",
-        "the control pilot is shorted to earth; check plug and cable",
-    ),
-    (
-        "pilot_level",
-        RED,
-        SELF,
-        _PILOT_MS,
-        False,
-        "mV",
-        "the control pilot has an impossible voltage; check plug and cable",
-    ),
-    ("diode", RED, UNPLUG, 0, True, "mV", "the diode in the car's pilot circuit is missing; unplug the car"),
-    (
-        "pilot_feedback",
-        RED,
-        POWER,
-        0,
-        True,
-        "permille",
-        "the control pilot output is defective; switch the supply off and on",
-    ),
+    ("pilot_short", RED, SELF, _PILOT_MS, False, "mV", "the control pilot is shorted; check plug and cable"),
+    ("pilot_level", RED, SELF, _PILOT_MS, False, "mV", "impossible pilot voltage; check plug and cable"),
+    ("diode", RED, UNPLUG, 0, True, "mV", "the diode in the car's pilot circuit is missing"),
+    ("pilot_feedback", RED, POWER, 0, True, "permille", "the control pilot output is defective"),
     ("ventilation", PAUSE, SELF, _SHORTLY_MS, False, "", "the car asks for ventilation, which is not there"),
     ("communication", WARNING, SELF, 0, False, "", "the communication module does not answer"),
     ("meter", WARNING, SELF, 0, False, "", "the energy meter does not answer plausibly"),
     ("storage", WARNING, SELF, 0, False, "", "the flash memory refuses to write"),
+    ("contactor_worn", WARNING, SELF, 0, False, "operations", "the contactor is worn; replace it before it welds"),
+    ("pe_monitor", WARNING, SELF, _SUPPLY_MS, False, "", "the protective earth is missing, and only watched"),
+)
+# What a person has to do about a fault with each latch (R14).
+_REMEDY = (
+    "",
+    "; unplug the car",
+    "; unplug the car and have it checked",
+    "; switch the supply off, unplug the car, switch it on again",
+    "; switch the supply off and call service",
 )
 COUNT = len(CATALOGUE)
 
@@ -139,11 +95,18 @@ def _mask(column: int, values) -> int:
 
 _RED_MASK = _mask(1, (RED,))
 _BLOCKING_MASK = _mask(1, (RED, PAUSE))
+_UNPLUG_MASK = _mask(2, (UNPLUG,))
 _STATE_F_MASK = _mask(4, (True,))
 # These mean that the box itself cannot be trusted: it stays in F instead of showing +12 V again.
 _STAY_F_MASK = 1 << WELD | 1 << RCM_SELF_TEST | 1 << PILOT_FEEDBACK | 1 << SHORT_CIRCUIT
 # Remembered over power cuts: a weld, and a leak whose car may still be plugged in.
 PERSISTENT_MASK = _mask(2, (SERVICE, UNPLUG_AND_TEST))
+
+
+def text(fault: int) -> str:
+    """What a person reads of a fault: what is wrong, and what to do about it."""
+    row = CATALOGUE[fault]
+    return row[6] + _REMEDY[row[2]]
 
 
 class Faults:
@@ -228,10 +191,12 @@ class Faults:
         self._on_clear(fault)
 
     def unplugged(self) -> None:
-        """The car is gone: end what was latched until then and is not seen any more."""
+        """No car is there: end what was latched until then and is not seen any more."""
+        if not self.active & _UNPLUG_MASK:
+            return
         for fault in range(COUNT):
             bit = 1 << fault
-            if self.active & bit and CATALOGUE[fault][2] == UNPLUG and not self.condition & bit:
+            if self.active & _UNPLUG_MASK & bit and not self.condition & bit:
                 self.clear(fault)
 
     def take_f_request(self) -> bool:
@@ -272,18 +237,10 @@ class Faults:
                     {
                         "name": row[0],
                         "severity": ("warning", "pause", "red")[row[1]],
-                        "text": row[6],
+                        "text": text(fault),
                         "value": self.value[fault],
                         "unit": row[5],
                         "since_s": self.since_s[fault],
                     }
                 )
         return found
-
-
-def fault_id(name: str) -> int:
-    """Catalogue row of `name`; ValueError when there is none."""
-    for i in range(COUNT):
-        if CATALOGUE[i][0] == name:
-            return i
-    raise ValueError("fault: %r is unknown" % name)

@@ -46,7 +46,7 @@ class OverCurrent:
         if offer_ma >= self._reference_ma:
             self._reference_ma = offer_ma
             self._follow.stop()
-        elif offer_ma < self._offer_ma or not (self._follow.running or self._reference_ma == offer_ma):
+        elif offer_ma < self._offer_ma:
             self._follow.start(now, _FOLLOW_MS)
         if self._follow.expired(now):
             self._reference_ma = offer_ma

@@ -3,8 +3,6 @@
 The trip output opens the contactor in hardware; what happens here comes on top of that.
 """
 
-from time import ticks_diff
-
 from micropython import const
 
 from wallbox.protection.faults import RCM_SELF_TEST, RESIDUAL_CURRENT
@@ -40,11 +38,10 @@ class ResidualCurrent:
         self._phase = _IDLE
         self._timer = Timer()
         self._again = Timer()
-        self._hour = Timer()
-        self._recovered = [0] * _RECOVERIES
-        self._recoveries = 0
+        # Each runs for the hour after one recovery.
+        self._hours = tuple([Timer() for _ in range(_RECOVERIES)])
         self.passed = False
-        self.timers = (self._timer, self._again, self._hour)
+        self.timers = (self._timer, self._again) + self._hours
 
     @property
     def testing(self) -> bool:
@@ -68,7 +65,8 @@ class ResidualCurrent:
         hal = self.hal
         hal.sample()
         self._again.expired(now)
-        self._hour.expired(now)
+        for hour in self._hours:
+            hour.expired(now)
         if self._phase == _IDLE:
             above = hal.dc_ua >= _DC_TRIP_UA or hal.ac_ua >= _AC_TRIP_UA
             tripped = hal.tripped or above
@@ -99,17 +97,26 @@ class ResidualCurrent:
         self._on_test(passed)
 
     @property
+    def recoveries(self) -> int:
+        """Automatic recoveries of the last hour; allocates nothing."""
+        count = 0
+        for hour in self._hours:
+            count += hour.running
+        return count
+
+    @property
     def may_recover(self) -> bool:
         """Whether a latched trip may be cleared after a passed test: not more than 3 times an hour."""
-        return not self._hour.running
+        return self.recoveries < _RECOVERIES
 
     def recovered(self, now: int) -> None:
-        """Note an automatic recovery; after the third the next must wait until the first is an hour old."""
-        slot = self._recoveries % _RECOVERIES
-        self._recovered[slot] = now
-        self._recoveries += 1
-        if self._recoveries >= _RECOVERIES:
-            oldest = self._recovered[self._recoveries % _RECOVERIES]
-            left = _HOUR_MS - ticks_diff(now, oldest)
-            if left > 0:
-                self._hour.start(now, left)
+        """Note an automatic recovery."""
+        for hour in self._hours:
+            if not hour.running:
+                hour.start(now, _HOUR_MS)
+                return
+
+    def restore(self, recoveries: int, now: int) -> None:
+        """At start: recoveries before a power cut count for a whole hour more, as nobody knows how long it took."""
+        for hour in self._hours[:recoveries]:
+            hour.start(now, _HOUR_MS)

@@ -10,6 +10,7 @@ from wallbox.protection.faults import (
     FREQUENCY,
     OVER_VOLTAGE,
     PE_LOST,
+    PE_MONITOR,
     PHASE_COUNT,
     PHASE_LOSS,
     UNDER_VOLTAGE,
@@ -58,7 +59,6 @@ class SupplyWatch:
             self._frequency,
             self._pe,
         )
-        self.pe_seen_lost = False
         self.live_mask = 0
         self.configure(3, 230, 50, "enable")
 
@@ -103,8 +103,9 @@ class SupplyWatch:
         faults.report(PHASE_COUNT, self._count.update(now, unset), live, now)
         hz_wrong = not self._low_mhz <= hal.frequency_mhz <= self._high_mhz and live != 0
         faults.report(FREQUENCY, self._frequency.update(now, hz_wrong), hal.frequency_mhz, now)
-        self.pe_seen_lost = self._pe.update(now, not hal.pe_ok and self._pe_mode != "off")
-        faults.report(PE_LOST, self.pe_seen_lost and self._pe_mode == "enable", 0, now)
+        lost = self._pe.update(now, not hal.pe_ok and self._pe_mode != "off")
+        faults.report(PE_LOST, lost and self._pe_mode == "enable", 0, now)
+        faults.report(PE_MONITOR, lost and self._pe_mode == "monitor", 0, now)
 
     def _update_voltage(self, now: int, highest: int, lowest: int) -> None:
         faults = self._faults

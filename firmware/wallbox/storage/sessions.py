@@ -21,7 +21,7 @@ _REASON_CHARS = const(32)
 _WAITING = const(8)
 # Of damaged data the log shows this much.
 _SHOWN_CHARS = const(80)
-_COUNTERS = ("total_wh", "sessions", "contactor_ops")
+_COUNTERS = ("total_wh", "sessions")
 
 
 class SessionStore:
@@ -184,17 +184,13 @@ class SessionStore:
         self._write()
         return dict(record)
 
-    def count_contactor(self, operations: int = 1) -> None:
-        """Add to the lifetime count of contactor operations; reaches flash with the next write."""
-        self._state["contactor_ops"] += operations
-
     def current(self):
         """A copy of the open session's record, at start the one a power cut interrupted; None without one."""
         record = self._state["open"]
         return dict(record) if record else None
 
     def totals(self) -> dict:
-        """Lifetime total_wh (with the open session), sessions closed, contactor_ops."""
+        """Lifetime total_wh (with the open session) and sessions closed."""
         totals = {name: self._state[name] for name in _COUNTERS}
         totals["total_wh"] += self._state["open"]["energy_wh"] if self._state["open"] else 0
         return totals

@@ -19,6 +19,7 @@ SCHEMA = (
     ("access_control", False, (), ""),  # R2, R3
     ("authorisation_timeout_s", 60, ((10, 600),), "s"),  # R3
     ("restart_delay_max_s", 120, ((0, 1800),), "s"),  # R7
+    ("wake_up", True, (), ""),  # R40: state F for a car that sleeps
     ("pe_mode", "enable", ("enable", "monitor", "off"), ""),  # R11
     ("earthing", "TN", ("TN", "TT", "IT"), ""),  # R11
     ("nominal_v", 230, ((100, 240),), "V"),  # phase to neutral

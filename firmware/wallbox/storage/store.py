@@ -16,6 +16,36 @@ _PAYLOAD_BYTES = const(8192)
 _ENOENT = const(2)
 
 
+def _header(version: int, sequence: int, payload) -> bytes:
+    fields = struct.pack("<HII", version, sequence, len(payload))
+    return _MAGIC + fields + struct.pack("<I", crc32(payload, crc32(fields)))
+
+
+def write_copy(path: str, version: int, sequence: int, payload) -> None:
+    """Write one checksummed file, whole or not at all; OSError when flash refuses."""
+    with open(path, "wb") as file:
+        file.write(_header(version, sequence, payload))
+        file.write(payload)
+
+
+def read_copy(path: str):
+    """(version, sequence, payload) of one file, None when there is none, or a text saying what is wrong."""
+    try:
+        if os.stat(path)[6] > _HEADER_BYTES + _PAYLOAD_BYTES:
+            return "too long"
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        return None if error.errno == _ENOENT else "unreadable (%s)" % error
+    payload = memoryview(data)[_HEADER_BYTES:]
+    magic, version, sequence, length, check = struct.unpack(
+        _HEADER, (data[:_HEADER_BYTES] + _NO_HEADER)[:_HEADER_BYTES]
+    )
+    if magic != _MAGIC or len(payload) != length or crc32(payload, crc32(data[4:14])) != check:
+        return "damaged"
+    return version, sequence, payload
+
+
 class Store:
     """Keeps one JSON value under `folder/name.0` and `folder/name.1`, written in turn.
 
@@ -61,22 +91,15 @@ class Store:
 
     def _read(self, slot: int):
         """(version, sequence, value) of a copy, None when there is none, or a text saying what is wrong."""
-        path = self._path + str(slot)
-        try:
-            if os.stat(path)[6] > _HEADER_BYTES + _PAYLOAD_BYTES:
-                return "too long"
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            return None if error.errno == _ENOENT else "unreadable (%s)" % error
-        payload = data[_HEADER_BYTES:]
-        magic, version, sequence, length, check = struct.unpack(_HEADER, (data + _NO_HEADER)[:_HEADER_BYTES])
-        if magic != _MAGIC or len(payload) != length or crc32(payload, crc32(data[4:14])) != check:
-            return "damaged"
+        found = read_copy(self._path + str(slot))
+        if not isinstance(found, tuple):
+            return found
+        version, sequence, payload = found
         if version != self._version:
             return version, sequence, None
         try:
-            return version, sequence, json.loads(payload)
+            # MicroPython takes any buffer.
+            return version, sequence, json.loads(payload)  # type: ignore
         except ValueError:
             return "not JSON"
 
@@ -94,15 +117,10 @@ class Store:
             return False
         slot = 1 - (self._slot or 0)
         sequence = self._sequence + 1
-        with open(self._path + str(slot), "wb") as file:
-            file.write(self._header(sequence, payload) + payload)
+        write_copy(self._path + str(slot), self._version, sequence, payload)
         self._slot = slot
         self._sequence = sequence
         return True
-
-    def _header(self, sequence: int, payload: bytes) -> bytes:
-        fields = struct.pack("<HII", self._version, sequence, len(payload))
-        return _MAGIC + fields + struct.pack("<I", crc32(payload, crc32(fields)))
 
     def _holds(self, payload: bytes) -> bool:
         try:
@@ -110,4 +128,4 @@ class Store:
                 data = file.read(_HEADER_BYTES + len(payload) + 1)
         except OSError:
             return False
-        return data == self._header(self._sequence, payload) + payload
+        return data == _header(self._version, self._sequence, payload) + payload
