@@ -34,9 +34,13 @@ from wallbox.charging.states import NAMES as STATE_NAMES
 from wallbox.charging.wakeup import PULSE_S
 from wallbox.charging.why import Why
 from wallbox.clock import Clock
+from wallbox.energy.budget import SwitchingBudget
+from wallbox.energy.grid import GridWatch, PeakShaving, WeakGrid
+from wallbox.energy.house import House
 from wallbox.energy.load import LoadLimit
 from wallbox.energy.reader import MeterReader
 from wallbox.energy.rtu import RtuMaster
+from wallbox.energy.solar import SolarLimit
 from wallbox.events import EventLog, Ring
 from wallbox.panel.buzzer import Buzzer
 from wallbox.panel.led import LedBar
@@ -60,10 +64,11 @@ from wallbox.supervisor import Supervisor
 # A product rating, not a setting: 6 m of 6 mm2 cable and a 32 A contactor.
 _CABLE_MA = const(32_000)
 _RING_SIZE = const(48)
-# Housekeeping looks at contact, communication and latches this often.
+# Housekeeping looks at communication and latches this often.
 _HOUSEKEEPING_MS = const(250)
 _HOUSEKEEPING_REST_MS = const(15_000)
 _COMMUNICATION_MS = const(3_000)
+_OFFER_NOTED_MA = const(1_000)
 _VERSION = const(1)
 _NO_FLASH = "/no-flash"
 
@@ -125,11 +130,10 @@ class App:
             self.delay,
             self.control.wake,
         )
-        self._contact = hal.contact.Contact()
         self._net = hal.net.Net()
         self._net_ok_at = self.clock.ticks_ms()
-        self._contact_closed = False
         self._why_code = None
+        self._noted_ma = 0
         self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
         self.settings.listeners.append(self._settings_changed)
         self._settings_changed(None)
@@ -153,7 +157,14 @@ class App:
     def _build_energy(self) -> None:
         master = RtuMaster(hal.rs485.Rs485(), self.clock)
         self.meter = MeterReader(master, self.settings, self.clock, self.log)
-        self.load = LoadLimit(self.meter, self.settings, self.offer, self.snapshot, self.clock, self.log)
+        settings, offer, clock, log = self.settings, self.offer, self.clock, self.log
+        # The order in which they hear of a reading.
+        self.house = House(self.meter, settings, self.snapshot, clock, self.habits)
+        self.load = LoadLimit(self.meter, self.house, settings, offer, self.snapshot, clock, log)
+        budget = SwitchingBudget(settings, self.snapshot, clock)
+        self.solar = SolarLimit(self.meter, self.house, settings, offer, self.snapshot, clock, log, budget)
+        self.peak = PeakShaving(hal.contact.Contact(), self.house, settings, offer, clock, log)
+        self.grid = GridWatch(self.house, self.peak, WeakGrid(settings, offer, self.snapshot, clock), clock)
 
     # -- called by parts -----------------------------------------------------------------------------
 
@@ -171,7 +182,7 @@ class App:
         rated = self.settings["rated_a"] * 1000
         self.offer.set("installer", rated, "rated current set by the installer", "installer")
         self.offer.set("cable", _CABLE_MA, "rating of cable and contactor", "product")
-        self._apply_contact()
+        self.peak.look()
 
     def _stop(self, reason: str) -> None:
         """Make safe, then reset; the way out for a safety task that failed."""
@@ -200,13 +211,12 @@ class App:
     # -- tasks ----------------------------------------------------------------------------------------
 
     async def _housekeeping(self, beat) -> None:
-        """Slow things that look at the loop from outside: log, latches, contact, communication."""
+        """Slow things that look at the loop from outside: log, latches, communication."""
         while True:
             self._drain()
             self.habits.look()
             self._save_latches()
             self.recorder.save()
-            self._watch_contact()
             self._watch_communication()
             self.health.update(self.clock.ticks_ms(), self.snapshot.contactor_closed, self.session.active)
             self._report(CONTACTOR_WORN, self.health.worn is not None, self.health.operations)
@@ -237,12 +247,19 @@ class App:
             what = "passed" if a else "failed"
             add("info" if a else "error", "rcm", "self_test_" + what, "residual current self-test " + what)
         elif code == loop.EVENT_OFFER:
-            add("info", "offer", "offer", "%d mA offered (%s)" % (a, self.offer.winner.name))
+            self._note_offer(a)
         elif code == loop.EVENT_DELAY:
             add("info", "delay", "delay_drawn", "charging resumes after a random delay of %d s" % a)
         elif code == loop.EVENT_WAKE:
             text = "%d s of state F have woken the car" if b else "the car seems to sleep: state F for %d s"
             add("info", "pilot", "woken" if b else "wake_up", text % PULSE_S[a])
+
+    def _note_offer(self, ma: int) -> None:
+        """Log an offer that begins, ends, or has moved by 1 A: one that follows the sun would fill the log."""
+        if ma and self._noted_ma and abs(ma - self._noted_ma) < _OFFER_NOTED_MA:
+            return
+        self._noted_ma = ma
+        self.log.add("info", "offer", "offer", "%d mA offered (%s)" % (ma, self.offer.winner.name))
 
     def _save_latches(self) -> None:
         latched = [self.faults.active & PERSISTENT_MASK, self.control.residual.recoveries]
@@ -258,23 +275,6 @@ class App:
 
     def _report(self, fault: int, present: bool, value: int = 0) -> None:
         self.faults.report(fault, present, value, self.clock.ticks_ms())
-
-    def _watch_contact(self) -> None:
-        closed = self._contact.closed()
-        if closed != self._contact_closed:
-            self._contact_closed = closed
-            what = "closed" if closed else "opened"
-            self.log.add("warning", "contact", "peak_shaving_" + what, "peak shaving contact " + what)
-            self._apply_contact()
-
-    def _apply_contact(self) -> None:
-        """R22: contact closed, total power at most the peak shaving limit."""
-        if not self._contact_closed:
-            self.offer.clear("peak_shaving")
-            return
-        volts = self.settings["nominal_v"] * self.settings["phases"]
-        ma = self.settings["peak_shaving_w"] * 1000 // volts
-        self.offer.set("peak_shaving", ma, "the peak shaving contact is closed", "grid operator")
 
     def _watch_communication(self) -> None:
         now = self.clock.ticks_ms()
@@ -309,6 +309,7 @@ class App:
         add("access", self.access.run)
         add("meter", self.meter.run)
         add("load", self.load.run)
+        add("grid", self.grid.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

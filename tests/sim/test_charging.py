@@ -183,15 +183,3 @@ def test_a_higher_limit_waits_5_s_and_a_lower_one_does_not(box):
     box.advance(4)
     assert box.state()["offered_a"] == 10
     box.until(lambda s: s["offered_a"] == 16, 2)
-
-
-def test_the_peak_shaving_contact_limits_the_total_power(box):
-    box.plug()
-    box.until(charging, 5)
-    box.advance(10)
-    box.contact(True)
-    state = box.until(lambda s: s["offered_a"] < 7, 2)
-    assert state["limited_by"] == "peak_shaving"
-    assert 6 <= state["offered_a"] <= 4200 / 690
-    box.contact(False)
-    box.until(lambda s: s["offered_a"] == 32, 10)

@@ -79,3 +79,80 @@ def test_without_a_meter_chosen_no_meter_limit_exists(simulator):
     state = box.state()
     assert "meter" not in state["limits"]
     assert not state["faults"]
+
+
+def test_a_single_phase_car_is_limited_by_its_own_phase_only(box):
+    box.house(amps=[0, 17, 0])
+    box.plug(phases=1)
+    box.until(charging, 8)
+    # Before the car has shown its phases all of them count.
+    box.until(lambda s: s["currents_a"][0] > 6, 10)
+    box.until(lambda s: s["currents_a"][0] > 24, 40)
+    assert box.state()["grid_a"][1] == pytest.approx(17, abs=0.1)
+
+
+def test_a_phase_that_the_car_starts_to_use_counts_at_once(box):
+    box.house(amps=[0, 17, 0])
+    box.plug(phases=1)
+    box.until(charging, 8)
+    box.advance(60)
+    assert box.state()["offered_a"] == 25
+    box.car(draw_a=[16, 16, 0])
+    box.advance(2)
+    assert box.state()["offered_a"] <= 8
+
+
+def test_one_phase_carries_20_a_more_than_the_others_at_most(box):
+    box.settings(unbalance_a=20)
+    box.plug(phases=1)
+    box.until(charging, 8)
+    box.advance(60)
+    state = box.state()
+    assert state["currents_a"][0] == pytest.approx(20, abs=0.2)
+    assert "20 A more" in state["why"]["text"]
+    box.house(amps=[3, 0, 0])
+    box.advance(5)
+    assert box.state()["currents_a"][0] == pytest.approx(17, abs=0.2)
+
+
+def test_a_three_phase_car_makes_no_imbalance(box):
+    box.settings(unbalance_a=20)
+    box.plug()
+    box.until(charging, 8)
+    box.advance(30)
+    assert box.state()["offered_a"] == 25
+
+
+def test_the_last_limit_of_a_lost_meter_holds_as_long_as_the_installer_wants(box):
+    box.settings(meter_hold_s=60)
+    box.plug()
+    box.until(charging, 8)
+    box.advance(30)
+    box.fault("meter_silent")
+    box.advance(20)
+    state = box.state()
+    assert state["offered_a"] == 25 and state["meter"]["lost"]
+    assert "holds for 60 s" in state["why"]["text"]
+    state = box.until(lambda s: s["offered_a"] == 6, 60, step=0.5)
+    assert state["limited_by"] == "meter"
+
+
+def test_the_fallback_may_be_to_stop(box):
+    box.settings(fallback_a=0)
+    box.plug()
+    box.until(charging, 8)
+    box.fault("meter_silent")
+    state = box.until(lambda s: not s["contactor"]["closed"], 25)
+    assert state["contactor"]["load_openings"] == 0
+
+
+def test_a_load_that_leaves_nothing_for_the_car_overloads_the_fuse_for_less_than_3_s(box):
+    box.plug(max_a=16)
+    box.until(charging, 8)
+    box.advance(30)
+    box.house(amps=[24, 0, 0])
+    over_s = 0
+    for _ in range(100):
+        box.advance(0.1)
+        over_s += box.state()["grid_a"][0] > 25.05
+    assert over_s * 0.1 <= 3

@@ -373,3 +373,19 @@ def test_a_pilot_output_that_does_not_follow_stays_in_f_until_the_supply_is_swit
     box.unplug()
     restart(box)
     charge(box)
+
+
+def test_a_hot_day_settles_at_a_current_and_does_not_swing(simulator):
+    box = simulator(settings={"meter_model": "none", "load_optimisation": False, "connection_a": 40})
+    box.advance(2)
+    box.ambient(62)
+    box.plug()
+    box.advance(3600)
+    offered = box.state()["offered_a"]
+    assert 15 < offered < 32 and box.state()["limited_by"] == "temperature"
+    seen = set()
+    for _ in range(60):
+        box.advance(120)
+        seen.add(box.state()["offered_a"])
+    # It may still creep down while the board comes to its final temperature, but never comes up again.
+    assert max(seen) <= offered and max(seen) - min(seen) <= 1

@@ -115,7 +115,7 @@ def test_the_limits_of_every_setting_hold():
             assert text.startswith(key + ": ") and describe(key) in text, text
         for value in good:
             target = fresh("limits")
-            if key == "load_optimisation":
+            if key in ("load_optimisation", "solar_mode"):
                 target.update({"meter_model": "pro380"})
             if key == "wizard_complete":
                 target.update({"rated_a": 0})

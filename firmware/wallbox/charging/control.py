@@ -369,6 +369,7 @@ class Control:
         view.duty_permille = pilot.duty_permille
         view.offered_ma = self.offered_ma
         view.allowed_ma = self._offer.total_ma(now)
+        view.frequency_mhz = self.supply.hal.frequency_mhz
         view.energy_mwh = self.supply.hal.energy_mwh
         view.temperature_deci_c = self.temperature.deci_c
         view.self_testing = self.residual.testing

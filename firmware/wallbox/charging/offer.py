@@ -8,12 +8,15 @@ from time import ticks_diff
 
 from micropython import const
 
-NAMES = ("installer", "cable", "meter", "solar", "peak_shaving", "temperature", "backend", "iso15118")
+NAMES = ("installer", "cable", "meter", "solar", "peak_shaving", "grid", "temperature", "check", "backend", "iso15118")
 UNLIMITED_MA = const(1 << 29)
 
 
 class Limit:
-    """One named limit; `ma` is UNLIMITED_MA while it says nothing, `until` None while it does not expire."""
+    """One named limit; `ma` is UNLIMITED_MA while it says nothing, `until` None while it does not expire.
+
+    `since_s` is the uptime at which it got its value, `change_s` at which its owner means to change it, if known.
+    """
 
     def __init__(self, name: str):
         self.name = name
@@ -22,6 +25,7 @@ class Limit:
         self.owner = ""
         self.until = None
         self.since_s = 0
+        self.change_s = None
 
 
 class Offer:
@@ -41,8 +45,11 @@ class Offer:
                 return limit
         raise ValueError("limit: %r is unknown; allowed: %s" % (name, ", ".join(NAMES)))
 
-    def set(self, name: str, ma: int, reason: str, owner: str, until=None) -> None:
-        """Limit the charge to `ma` (0 or more; below 6 A means pause), optionally only until those ticks."""
+    def set(self, name: str, ma: int, reason: str, owner: str, until=None, change_s=None) -> None:
+        """Limit the charge to `ma` (0 or more; below 6 A means pause), optionally only until those ticks.
+
+        `change_s` tells people at which uptime in seconds the owner means to look again.
+        """
         if ma < 0:
             raise ValueError("limit %s: %d mA is below 0" % (name, ma))
         limit = self.limit(name)
@@ -52,6 +59,7 @@ class Offer:
         limit.reason = reason
         limit.owner = owner
         limit.until = until
+        limit.change_s = change_s
         self._on_change()
 
     def clear(self, name: str) -> None:

@@ -67,11 +67,11 @@ class Why:
         amps = "%d.%d A" % (view.allowed_ma // 1000, view.allowed_ma % 1000 // 100)
         if view.allowed_ma < 6000:
             words = "Paused: %s allows %s, a car needs 6 A (%s)." % (limit.name, amps, limit.reason)
-            return _answer("limit_" + limit.name, words, limit.owner, limit.since_s)
+            return _answer("limit_" + limit.name, words, limit.owner, limit.since_s, limit.change_s)
         if not view.charging:
             return self._not_taken(amps)
         words = "Charging with up to %s, limited by %s (%s)." % (amps, limit.name, limit.reason)
-        return _answer("charging_" + limit.name, words, limit.owner, limit.since_s)
+        return _answer("charging_" + limit.name, words, limit.owner, limit.since_s, limit.change_s)
 
     def _not_taken(self, amps: str):
         left = (self._wake.left_ms(self._clock.ticks_ms()) + 999) // 1000

@@ -4,8 +4,6 @@ It sets the limit "meter" of the offer and nothing else. A reading lowers the li
 after it has been there for a while; a missing or unbelievable reading never raises it.
 """
 
-from array import array
-
 from micropython import const
 
 from wallbox.timer import Dwell, Timer, unwatched
@@ -26,14 +24,15 @@ _RESUME_MS = const(30_000)
 # A pause that has opened the contactor lasts at least five minutes: contactor wear, and cars that give up
 # after a few restarts (evcc #3543).
 _OFF_MS = const(300_000)
-# One reading below 6 A may be a motor starting; a second one in a row is a load.
-_READINGS_TO_PAUSE = const(2)
+# Too little for 6 A may be a motor starting; after this long it is a load. A car takes up to 2 s to stop, and an
+# overload of a fuse should not last longer than 3 s.
+_SHORT_MS = const(800)
+# Beyond this part of the connection limit nothing is waited for.
+_HARD_PERCENT = const(120)
 # A turn lasts 2 s at most while readings are waited for, and _REST_MS else.
 _LATE_MS = const(60_000)
 # Nothing is watched while load optimisation is off.
 _REST_MS = const(15_000)
-# The car's current at this and at the last reading: the meter's value is up to a second older than the car's.
-_HISTORY = const(2)
 
 _PHASES = const(3)
 _ANY_MA = const(1 << 29)
@@ -44,24 +43,26 @@ _OWNER = "load optimisation"
 class LoadLimit:
     """Keeps house plus car below `connection_a`; its own task also notices when the readings stop coming."""
 
-    def __init__(self, reader, settings, offer, snapshot, clock, log):
+    def __init__(self, reader, house, settings, offer, snapshot, clock, log):
         self._reader = reader
+        self._house = house
         self._settings = settings
         self._offer = offer
         self._snapshot = snapshot
         self._clock = clock
         self._log = log
-        self._car_ma = array("i", (0,) * (_PHASES * _HISTORY))
-        self._slot = 0
         self._rise = Dwell(_STEADY_MS)
+        self._short = Dwell(_SHORT_MS)
         self._off = Timer()
+        self._hold = Timer()
         self._low_ma = _MOST_MA
-        self._short = 0
         self._settled = False
         # The (reason, mA) of the fallback in force, None while readings come.
         self._fallback = None
         self._phase = 0
         self._house_ma = 0
+        # The phase's current is lower than what the connection leaves: the unbalance limit counts.
+        self._unbalanced = False
         # None while load optimisation is off.
         self.limit_ma = None
         self.paused = False
@@ -83,9 +84,11 @@ class LoadLimit:
         if not self._settings["load_optimisation"]:
             self._release()
         elif not self._reader.valid:
-            self._fall_back()
+            if not self._holds(now):
+                self._fall_back()
         elif fresh:
             self._fallback = None
+            self._hold.stop()
             self._follow(now)
         else:
             # A reading missed is a moment not known: what room there is has to hold anew.
@@ -98,6 +101,20 @@ class LoadLimit:
             self._settled = False
             self._off.stop()
             self._offer.clear(_NAME)
+
+    def _holds(self, now):
+        """R41: the installer may let the last limit stand for a while once the meter is lost."""
+        if self._hold.running:
+            return not self._hold.expired(now)
+        hold_s = self._settings["meter_hold_s"]
+        if not hold_s or self._fallback is not None or not self.limit_ma or not self._reader.lost:
+            # Nothing to hold, or it was held already; a meter that is only late holds by itself.
+            return False
+        self._rise.update(now, False)
+        self._hold.start(now, hold_s * 1000)
+        text = "%s: the last limit holds for %d s" % (self._why_no_reading(), hold_s)
+        self._offer.set(_NAME, self.limit_ma, text, _OWNER, change_s=self._clock.uptime_s() + hold_s)
+        return True
 
     def _fall_back(self):
         """No usable reading: at most the current the installer declared safe, and never more than before."""
@@ -121,58 +138,69 @@ class LoadLimit:
         return "the meter gives no usable value" if self._reader.lost else "waiting for the meter"
 
     def _why(self):
+        if self._unbalanced:
+            text = "L%d may carry %d A more than the phases without the car"
+            return text % (self._phase + 1, self._settings["unbalance_a"])
         connection_a = self._settings["connection_a"]
         return "the house takes %.1f of %d A on L%d" % (self._house_ma / 1000, connection_a, self._phase + 1)
 
     def _follow(self, now):
-        steady_ma = self._measure_house()
-        connection_ma = self._settings["connection_a"] * 1000
-        allowed_ma = connection_ma - self._house_ma
+        # With the larger of the car's last currents a car that just stopped does not look like a house load; with
+        # the smallest one a car that just started does not look like room.
+        steady_ma = self._allowed(self._house.car_low_ma)
+        allowed_ma = self._allowed(self._house.car_high_ma)
         if not self._settled or self.limit_ma is None:
             # The first reading after start lowers nothing that was running, so there is nothing to wait for.
             self._settled = True
             self._set(allowed_ma if allowed_ma >= _LEAST_MA else 0, self._why())
-        elif not self._lower(allowed_ma):
-            self._raise(now, connection_ma - steady_ma)
+        elif not self._lower(now, allowed_ma):
+            self._raise(now, steady_ma)
 
-    def _measure_house(self):
-        """Find the phase with the largest house current; returns a cautious view of it in mA, for raising.
-
-        The meter counts the car too, and the two are never measured at the same instant. With the larger of
-        the car's last two currents a car that just stopped does not look like a house load; with the smaller
-        one a car that just started does not look like room.
-        """
-        car_ma = self._car_ma
+    def _allowed(self, car_ma):
+        """What the tightest phase leaves for the car in mA, when the car's share of the meter's value is `car_ma`."""
         meter_ma = self._reader.current_ma
-        currents_ma = self._snapshot.currents_ma
-        base = self._slot * _PHASES
-        self._slot = (self._slot + 1) % _HISTORY
-        house_ma = steady_ma = -_ANY_MA
-        for phase in range(self._settings["phases"]):
-            car_ma[base + phase] = currents_ma[phase]
-            one_ma, other_ma = car_ma[phase], car_ma[phase + _PHASES]
-            if meter_ma[phase] - max(one_ma, other_ma) > house_ma:
-                house_ma = meter_ma[phase] - max(one_ma, other_ma)
+        used = self._house.phases
+        connection_ma = self._settings["connection_a"] * 1000
+        other_ma = self._least_of_others(meter_ma, used)
+        best_ma = _ANY_MA
+        for phase in range(_PHASES):
+            if not used >> phase & 1:
+                continue
+            house_ma = meter_ma[phase] - car_ma[phase]
+            allowed_ma = connection_ma - house_ma
+            unbalanced = other_ma - house_ma < allowed_ma
+            if unbalanced:
+                allowed_ma = other_ma - house_ma
+            if allowed_ma < best_ma:
+                best_ma = allowed_ma
                 self._phase = phase
-            steady_ma = max(steady_ma, meter_ma[phase] - min(one_ma, other_ma))
-        self._house_ma = house_ma
-        return steady_ma
+                self._house_ma = house_ma
+                self._unbalanced = unbalanced
+        return best_ma
 
-    def _lower(self, allowed_ma):
+    def _least_of_others(self, meter_ma, used):
+        """How high a phase of the car may come above the lowest of the others (VDE-AR-N 4100: 20 A); large without."""
+        unbalance_ma = self._settings["unbalance_a"] * 1000
+        least_ma = _ANY_MA
+        if unbalance_ma:
+            for phase in range(_PHASES):
+                if self._house.all_phases & ~used & 1 << phase:
+                    least_ma = min(least_ma, meter_ma[phase] + unbalance_ma)
+        return least_ma
+
+    def _lower(self, now, allowed_ma):
         """Down in the same cycle; True when there was a reason to."""
         if self.paused or allowed_ma >= self.limit_ma:
-            self._short = 0
+            self._short.update(now, False)
             return False
-        self._rise.update(0, False)
+        self._rise.update(now, False)
         if allowed_ma >= _LEAST_MA:
-            self._short = 0
+            self._short.update(now, False)
             self._set(allowed_ma, self._why())
             return True
-        self._short += 1
-        if self._short < _READINGS_TO_PAUSE:
-            self._set(_LEAST_MA, self._why())
-            return True
-        self._set(0, self._why())
+        over_ma = self._settings["connection_a"] * (1000 * (_HARD_PERCENT - 100) // 100)
+        hard = allowed_ma < _LEAST_MA - over_ma
+        self._set(0 if self._short.update(now, True) or hard else _LEAST_MA, self._why())
         return True
 
     def _raise(self, now, allowed_ma):
@@ -201,7 +229,8 @@ class LoadLimit:
             self._log.add("info", _OWNER, "load_resume", "charging may go on: %s" % reason)
         self.paused = paused
         self.limit_ma = ma
-        self._offer.set(_NAME, ma, reason, _OWNER)
+        left_s = self._off.left_ms(self._clock.ticks_ms()) // 1000 if paused else 0
+        self._offer.set(_NAME, ma, reason, _OWNER, change_s=self._clock.uptime_s() + left_s if left_s else None)
 
     def status(self) -> dict:
         """The limit for people and backends; `resume_s` is the least time a pause still lasts."""

@@ -15,7 +15,14 @@ SCHEMA = (
     ("phases", 3, (1, 3), ""),  # R5
     ("connection_a", 25, ((6, 125),), "A"),  # main fuse of the house, per phase
     ("load_optimisation", False, (), ""),  # R20: stays on once it is on
-    ("fallback_a", 6, (0, (6, 32)), "A"),  # R20: silent meter; IEC 61851-1 offers from 6 A
+    ("fallback_a", 6, (0, (6, 32)), "A"),  # R20, R41: silent meter; IEC 61851-1 offers from 6 A
+    ("meter_hold_s", 0, ((0, 300),), "s"),  # R41: the last limit of a lost meter holds for this long first
+    ("unbalance_a", 0, (0, (6, 32)), "A"),  # 0: no limit; VDE-AR-N 4100: 4.6 kVA, 20 A
+    ("solar_mode", "off", ("off", "only", "minimum"), ""),  # R21
+    ("solar_start_s", 60, ((10, 600),), "s"),  # R21: enough sun for this long before a start
+    ("solar_grid_percent", 10, ((0, 50),), "%"),  # R21: the grid's share in a charge, to bridge clouds
+    ("solar_starts_hour", 4, ((1, 30),), ""),  # R39
+    ("solar_starts_day", 20, ((1, 100),), ""),  # R39
     ("access_control", False, (), ""),  # R2, R3
     ("authorisation_timeout_s", 60, ((10, 600),), "s"),  # R3
     ("restart_delay_max_s", 120, ((0, 1800),), "s"),  # R7
@@ -30,7 +37,8 @@ SCHEMA = (
     ("meter_baud", 9600, (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200), "Bd"),
     ("meter_parity", "E", ("N", "E", "O"), ""),
     ("meter_timeout_s", 8, ((2, 10),), "s"),  # R20: silent for this long is lost
-    ("peak_shaving_w", 4200, ((1380, 22080),), "W"),  # R22; 6 A on one phase .. 32 A on three
+    ("peak_shaving_w", 4200, (0, (1380, 22080)), "W"),  # R22; 0 pauses; 6 A on one phase .. 32 A on three
+    ("peak_shaving_contact", "closed", ("closed", "open"), ""),  # R22: which of them asks for it
     ("ocpp_url", "", 255, ""),  # R25; empty: no backend
     ("name", "wallbox", 32, ""),
 )
@@ -38,7 +46,7 @@ _ROWS: dict = {row[0]: row for row in SCHEMA}
 
 # A wrong value of one of these can overload the house or hide a broken PE. When one is lost its default is
 # no safe guess, so charging is locked until an installer has been there (R6).
-_NOT_TO_GUESS = "connection_a phases load_optimisation fallback_a pe_mode earthing nominal_v"
+_NOT_TO_GUESS = "connection_a phases load_optimisation fallback_a unbalance_a pe_mode earthing nominal_v"
 
 
 class SettingError(ValueError):
@@ -190,6 +198,8 @@ def _conflicts(values: dict) -> list:
         wrong.append(_refusal("rated_a", rated, up_to + " without load_optimisation"))
     if optimised and full["meter_model"] == "none":
         wrong.append(_refusal("load_optimisation", True, "True only with a meter_model"))
+    if full["solar_mode"] != "off" and full["meter_model"] == "none":
+        wrong.append(_refusal("solar_mode", full["solar_mode"], "off without a meter_model"))
     if full["wizard_complete"] and "rated_a" not in values:
         wrong.append(_refusal("wizard_complete", True, "True only once rated_a has been set, 0 included"))
     if full["phases"] == 3 and full["earthing"] != "IT" and volts < _THREE_PHASE_MIN_V:

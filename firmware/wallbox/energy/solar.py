@@ -1,0 +1,251 @@
+"""Solar optimisation (R21): lets the car follow the sun's surplus with few contactor operations.
+
+It sets the limit "solar" of the offer and nothing else, so what load optimisation leaves is never exceeded. The surplus
+is what would be exported without the car, in watts of the phases the car really uses. It does not depend on whether or
+how fast the car follows, so nothing can swing.
+
+With mode "only" the charge starts once the surplus carries it, and ends by an account of energy, not by a timer: what
+the grid has to add while clouds pass is booked, and when more than the allowed share has been booked, the charge ends.
+"""
+
+from time import ticks_diff
+
+from micropython import const
+
+from wallbox.timer import Dwell, Timer
+
+_LEAST_MA = const(6_000)  # IEC 61851-1 table A.8
+_MOST_MA = const(32_000)
+# Surplus while charging: as fast as the meter's noise allows; a car may take 5 s to follow anyhow.
+_FAST_MS = const(2_000)
+# Surplus for starting: a cloud's edge lasts 5 to 30 s.
+_SLOW_MS = const(30_000)
+# The offer moves for no less than this a phase: a car's current wanders by about so much.
+_BAND_MA = const(250)
+# Readings that come later than this count as if they had come now.
+_GAP_MS = const(5_000)
+# Once started or ended, a charge stays so for this long: cars give up after a few restarts (evcc #3543).
+_ON_MS = const(180_000)
+_OFF_MS = const(180_000)
+# A permitted charge that the car does not take ends after this when the sun goes.
+_UNUSED_MS = const(60_000)
+# What the grid may add over and over, to bridge a short cloud: two minutes of the least power.
+_BRIDGE_MS = const(120_000)
+# Below this part of the least power a charge is no solar charge any more, whatever share is left.
+_MOSTLY_PERCENT = const(50)
+_MWS_PER_WH = const(3_600_000)
+# Without a reading the last one holds for so long.
+_BLIND_MS = const(60_000)
+
+_NAME = "solar"
+_OWNER = "solar optimisation"
+OFF, WAITING, CHARGING = range(3)
+_STATES = ("off", "waiting", "charging")
+
+
+class Mean:
+    """Exponential mean of readings that come at any distance, in watts; `ms` is its time constant."""
+
+    def __init__(self, ms: int):
+        self._ms = ms
+        self._mw = None
+        self.w = 0
+
+    def clear(self) -> None:
+        """Forget everything: the next reading counts alone."""
+        self._mw = None
+        self.w = 0
+
+    def add(self, low_w: int, high_w: int, since_ms: int) -> None:
+        """Take in a reading between two bounds that came `since_ms` after the last one.
+
+        A mean between the bounds may be right already, so only what is certain moves it.
+        """
+        mw = max(low_w, min(high_w, self.w)) * 1000
+        if self._mw is not None:
+            mw = self._mw + (mw - self._mw) * since_ms // (since_ms + self._ms)
+        self._mw = mw
+        self.w = mw // 1000
+
+
+class SolarLimit:
+    """Mode "only": sun alone, bridged by a share of grid energy; mode "minimum": never below 6 A."""
+
+    def __init__(self, reader, house, settings, offer, snapshot, clock, log, budget):
+        self._reader = reader
+        self._house = house
+        self._settings = settings
+        self._offer = offer
+        self._view = snapshot
+        self._clock = clock
+        self._log = log
+        self._budget = budget
+        self._fast = Mean(_FAST_MS)
+        self._slow = Mean(_SLOW_MS)
+        self._start = Dwell(0)
+        self._unused = Dwell(_UNUSED_MS)
+        self._blind = Dwell(_BLIND_MS)
+        self._on = Timer()
+        self._off = Timer()
+        self._at = clock.ticks_ms()
+        self._limit_ma = None
+        # The account, in mWs: bridged by the grid in all, and since the sun last carried the charge; from the sun.
+        self._grid_mws = 0
+        self._bridge_mws = 0
+        self._sun_mws = 0
+        self.state = OFF
+        reader.listeners.append(self.update)
+
+    def update(self, fresh: bool) -> None:
+        """Follow the reader; `fresh` tells that it has just taken a new believed reading."""
+        self._budget.look()
+        mode = self._settings["solar_mode"]
+        if mode == "off":
+            self._end()
+            return
+        now = self._clock.ticks_ms()
+        self._on.expired(now)
+        self._off.expired(now)
+        if self._blind.update(now, not self._reader.valid):
+            self._go_blind(mode)
+        elif fresh:
+            since_ms = max(1, min(_GAP_MS, ticks_diff(now, self._at)))
+            self._at = now
+            self._measure(since_ms)
+            if mode == "minimum":
+                self.state = CHARGING
+            elif self.state == CHARGING:
+                self._account(since_ms)
+                self._judge(now)
+            else:
+                self.state = WAITING
+                self._wait(now)
+            if self.state == CHARGING:
+                self._follow()
+
+    def _end(self):
+        if self.state != OFF:
+            self.state = OFF
+            self._limit_ma = None
+            self._slow.clear()
+            self._fast.clear()
+            self._off.stop()
+            self._offer.clear(_NAME)
+
+    def _go_blind(self, mode):
+        self._slow.clear()
+        self._fast.clear()
+        self._start.update(0, False)
+        self.state = WAITING
+        self._set(_LEAST_MA if mode == "minimum" else 0, "the meter does not tell what the sun leaves")
+
+    def _measure(self, since_ms):
+        house = self._house
+        self._fast.add(house.surplus_low_w, house.surplus_high_w, since_ms)
+        self._slow.add(house.surplus_low_w, house.surplus_high_w, since_ms)
+
+    def _volts_mv(self):
+        return self._house.volts_mv(self._house.likely_phases())
+
+    def least_w(self) -> int:
+        """What the car needs at 6 A on its phases; a car never seen is tried with a single one's."""
+        return self._volts_mv() // 1000 * _LEAST_MA // 1000
+
+    def _begin(self, now):
+        self.state = CHARGING
+        self._start.update(now, False)
+        self._grid_mws = self._bridge_mws = self._sun_mws = 0
+        self._on.start(now, _ON_MS)
+        self._log.add("info", _NAME, "solar_start", "%d W of sun are there for the car" % self._slow.w)
+
+    # -- waiting ---------------------------------------------------------------------------------------
+
+    def _wait(self, now):
+        needed_w = self.least_w() * (100 - self._settings["solar_grid_percent"]) // 100
+        self._start.ms = self._settings["solar_start_s"] * 1000
+        carried = self._slow.w >= needed_w
+        if self._start.update(now, carried) and not self._off.running and not self._budget.wait_s():
+            self._begin(now)
+        else:
+            self._explain(now, carried, needed_w)
+
+    def _explain(self, now, carried, needed_w):
+        """Say what is waited for; new words only when something changed in earnest."""
+        left_s = self._budget.wait_s()
+        if left_s:
+            reason = "the switching budget is used up"
+        elif self._off.running:
+            left_s = self._off.left_ms(now) // 1000
+            reason = "a pause between two starts"
+        elif carried:
+            left_s = max(0, ticks_diff(self._start.due, now)) // 1000
+            reason = "enough sun, if it stays"
+        else:
+            # Hundreds of watts, so that the words do not change with every reading.
+            reason = "%d W of sun, %d W are needed" % (max(0, self._slow.w) // 100 * 100, needed_w)
+        self._set(0, reason, self._clock.uptime_s() + left_s if left_s else None)
+
+    # -- charging --------------------------------------------------------------------------------------
+
+    def _account(self, since_ms):
+        """Book what sun and grid gave to the car since the last reading."""
+        car_w = self._house.car_w
+        sun_w = max(0, min(car_w, self._fast.w))
+        self._sun_mws += sun_w * since_ms
+        self._grid_mws += (car_w - sun_w) * since_ms
+        if self._fast.w >= self.least_w():
+            self._bridge_mws = 0
+        else:
+            self._bridge_mws += (car_w - sun_w) * since_ms
+
+    def _judge(self, now):
+        """End the charge when the sun has not carried it for longer than the account allows."""
+        least_w = self.least_w()
+        short = self._fast.w < least_w
+        if self._unused.update(now, short and not self._view.charging):
+            self._stop(now, "the sun is gone and the car does not charge")
+        elif short and self._view.charging and not self._on.running and self._spent(least_w):
+            self._stop(now, "the grid has added %d Wh" % (self._grid_mws // _MWS_PER_WH))
+
+    def _spent(self, least_w):
+        """Whether both the bridge over a cloud and the grid's share are used up, or the bridge alone without sun."""
+        if self._bridge_mws < least_w * _BRIDGE_MS:
+            return False
+        share_mws = self._sun_mws // 100 * self._settings["solar_grid_percent"]
+        return self._slow.w * 100 < least_w * _MOSTLY_PERCENT or self._grid_mws >= share_mws
+
+    def _stop(self, now, why):
+        self._unused.update(now, False)
+        self.state = WAITING
+        if self._view.contactor_closed:
+            self._off.start(now, _OFF_MS)
+        self._log.add("info", _NAME, "solar_stop", why)
+        self._set(0, why)
+
+    def _follow(self):
+        volts_mv = self._volts_mv()
+        watts = max(0, self._fast.w)
+        ma = max(_LEAST_MA, min(_MOST_MA, watts * 1000 // (volts_mv // 100) * 10))
+        last_ma = self._limit_ma
+        if last_ma and ma not in (_LEAST_MA, _MOST_MA) and abs(ma - last_ma) < _BAND_MA:
+            return
+        self._set(ma, "the sun leaves %d W" % (watts // 100 * 100))
+
+    def _set(self, ma, reason, change_s=None):
+        if ma == self._limit_ma and reason == self._offer.limit(_NAME).reason:
+            return
+        self._limit_ma = ma
+        self._offer.set(_NAME, ma, reason, _OWNER, change_s=change_s)
+
+    def status(self) -> dict:
+        """For people and backends; watts are None while the meter tells nothing."""
+        known = self.state != OFF and self._reader.valid
+        return {
+            "mode": self._settings["solar_mode"],
+            "state": _STATES[self.state],
+            "surplus_w": self._fast.w if known else None,
+            "needed_w": self.least_w() if known else None,
+            "sun_wh": self._sun_mws // _MWS_PER_WH,
+            "grid_wh": self._grid_mws // _MWS_PER_WH,
+            "switching": self._budget.status(),
+        }
