@@ -33,6 +33,8 @@ class Bench:
             self.time.now_ms += ms
             for phase in range(3):
                 self.reader.power_w[phase] = self.car_ma[phase] * 230 // 1000
+                self.reader.current_ma[phase] = self.car_ma[phase]
+            self.reader.current_ma[0] += house_w * 1000 // 230
             self.reader.power_w[0] += house_w
             self.house.update(True)
         return self.house
@@ -127,3 +129,31 @@ def test_voltages_that_are_not_measured_count_as_nominal():
     bench.view.volts_mv[2] = 240_000
     assert bench.house.volts_mv(ALL) == 700_000
     assert bench.house.volts_mv(0b100) == 240_000
+
+
+def test_neither_a_starting_nor_a_stopping_car_looks_like_the_house():
+    bench = Bench()
+    bench.read(count=3, house_w=2300)
+    assert bench.house.house_ma[0] == 10000
+    for amps in (16, 0):
+        # The box sees the car at once, the meter a second later.
+        bench.draw(amps, 0, 0)
+        for _ in range(2):
+            bench.time.now_ms += 400
+            bench.house.update(True)
+            assert bench.house.house_ma[0] == 10000
+        bench.read(count=6, house_w=2300)
+        assert bench.house.house_ma[0] == 10000
+
+
+def test_a_load_that_comes_while_the_car_moves_is_seen_with_the_first_reading():
+    bench = Bench()
+    bench.draw(16, 0, 0).read(count=5)
+    bench.read(house_w=2300)
+    bench.draw(6, 0, 0)
+    bench.time.now_ms += 400
+    # Still the car of before in the meter, and 10 A more in the house.
+    bench.reader.current_ma[0] = 36000
+    bench.house.update(True)
+    assert bench.house.house_ma[0] == 20000
+    assert bench.read(house_w=4600).house_ma[0] == 20000

@@ -1,7 +1,8 @@
 """What stands behind the meter beside the car: house currents per phase and the sun's surplus; sets no limit.
 
-The meter counts the car too, and meter and box never measure at the same instant. So the car's last currents are kept,
-and whoever asks gets the view that is safe for his purpose.
+The meter counts the car too, and the two are never measured at the same instant. So the car's last currents are kept:
+the house is what the meter says less something between the car's smallest and largest one. As long as what was known
+before lies in between it stays, so neither a car that starts or stops nor a meter that lags looks like a load or room.
 """
 
 from array import array
@@ -28,9 +29,9 @@ _LEARNT_MS = const(5_000)
 class House:
     """Follows the reader; `phases` (bits 0..2) are those that the car uses, all of them until it has shown it.
 
-    `car_high_ma` and `car_low_ma` (L1..L3) are the car's largest and smallest current of the last readings.
-    `car_w` is the car's power now. What the sun leaves for the car lies between `surplus_low_w` and `surplus_high_w`,
-    which are the same while the car's current rests.
+    `house_ma` (L1..L3) is the house's current, negative where it feeds into the grid, and `car_w` the car's power now.
+    `car_high_ma` and `car_low_ma` are the car's largest and smallest current of the last readings. What the sun leaves
+    for the car lies between `surplus_low_w` and `surplus_high_w`, which are the same while the car's current rests.
     """
 
     def __init__(self, reader, settings, snapshot, clock, habits):
@@ -40,11 +41,13 @@ class House:
         self._clock = clock
         self._habits = habits
         self._past_ma = array("i", (0,) * (_PHASES * _HISTORY))
-        self._past_at = array("i", (0,) * _HISTORY)
+        # Ticks may be wider than an array's numbers.
+        self._past_at = [clock.ticks_ms()] * _HISTORY
         self._slot = 0
         self._learnt = Dwell(_LEARNT_MS)
         self.car_high_ma = array("i", (0, 0, 0))
         self.car_low_ma = array("i", (0, 0, 0))
+        self.house_ma = array("i", (0, 0, 0))
         self.phases = _ALL
         self._shown = False
         self.car_w = 0
@@ -78,6 +81,8 @@ class House:
                     low = min(low, past_ma[slot * _PHASES + phase])
             self.car_high_ma[phase] = high
             self.car_low_ma[phase] = low
+            meter_ma = self._reader.current_ma[phase]
+            self.house_ma[phase] = max(meter_ma - high, min(meter_ma - low, self.house_ma[phase]))
         self._slot = (self._slot + 1) % _HISTORY
 
     def learn(self) -> bool:

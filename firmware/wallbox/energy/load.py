@@ -145,19 +145,16 @@ class LoadLimit:
         return "the house takes %.1f of %d A on L%d" % (self._house_ma / 1000, connection_a, self._phase + 1)
 
     def _follow(self, now):
-        # With the larger of the car's last currents a car that just stopped does not look like a house load; with
-        # the smallest one a car that just started does not look like room.
-        steady_ma = self._allowed(self._house.car_low_ma)
-        allowed_ma = self._allowed(self._house.car_high_ma)
+        allowed_ma = self._allowed()
         if not self._settled or self.limit_ma is None:
             # The first reading after start lowers nothing that was running, so there is nothing to wait for.
             self._settled = True
             self._set(allowed_ma if allowed_ma >= _LEAST_MA else 0, self._why())
         elif not self._lower(now, allowed_ma):
-            self._raise(now, steady_ma)
+            self._raise(now, allowed_ma)
 
-    def _allowed(self, car_ma):
-        """What the tightest phase leaves for the car in mA, when the car's share of the meter's value is `car_ma`."""
+    def _allowed(self):
+        """What the tightest of the car's phases leaves for it, in mA."""
         meter_ma = self._reader.current_ma
         used = self._house.phases
         connection_ma = self._settings["connection_a"] * 1000
@@ -166,7 +163,7 @@ class LoadLimit:
         for phase in range(_PHASES):
             if not used >> phase & 1:
                 continue
-            house_ma = meter_ma[phase] - car_ma[phase]
+            house_ma = self._house.house_ma[phase]
             allowed_ma = connection_ma - house_ma
             unbalanced = other_ma - house_ma < allowed_ma
             if unbalanced:
