@@ -1,98 +1,63 @@
-"""A Modbus meter as a real peer: a pymodbus RTU server that answers as an Inepro PRO380-Mod on a pty.
+"""A Modbus meter as a real peer: a pymodbus RTU server that answers as one of the models of meter_models on a pty.
 
 Two ptys and a relay between them stand in for the RS-485 line: the server has the one, the firmware opens the other.
-The relay takes the time the bytes would need on the line, and can cut it.
+The relay takes the time the bytes would need on the line, can cut it, and carries nothing at another baud rate than the
+meter's; a pty knows no parity.
 
 Alone: `python tools/meter_peer.py --amps 5,-3,0.5` prints the path to open and serves until Ctrl-C.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import struct
 import sys
+import termios
 import threading
 import time
 import tty
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Self
 
+from meter_models import MODELS, Registers, Values
 from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 ADDRESS = 1
-BAUD = 9600
-BITS_PER_CHARACTER = 11  # 8E1, the factory's setting
 START_SECONDS = 5.0
 CHUNK = 512
-
-# First register and count of the blocks of the PRO380-Mod (manual V2.18, appendix A3.2).
-IDENTITY, LIVE, ENERGY = 0x4000, 0x5000, 0x6000
-COUNTS = {IDENTITY: 11, LIVE: 50, ENERGY: 36}
-
-
-@dataclass
-class Values:
-    """What the meter measures on L1..L3: amps positive for import; None as watts means volts times amps."""
-
-    volts: Sequence[float] = (230.0, 230.0, 230.0)
-    amps: Sequence[float] = (0.0, 0.0, 0.0)
-    watts: Sequence[float] | None = None
-    hz: float = 50.0
-    import_kwh: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    export_kwh: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-
-    def power(self) -> list[float]:
-        """W per phase, export negative."""
-        if self.watts is not None:
-            return list(self.watts)
-        return [volts * amps for volts, amps in zip(self.volts, self.amps, strict=True)]
-
-
-def identity_block() -> bytes:
-    """Serial number, meter code, address and baud rate; protocol, software and hardware version."""
-    return struct.pack(">IHHHfff", 0x15060001, 0x0102, ADDRESS, BAUD, 3.2, 2.18, 1.03)
-
-
-def live_block(values: Values) -> bytes:
-    """Registers 0x5000 to 0x5031; currents without a sign, powers in kW with theirs."""
-    watts = values.power()
-    amps = [abs(a) for a in values.amps]
-    apparent = [u * i for u, i in zip(values.volts, amps, strict=True)]
-    factors = [p / s if s else 1.0 for p, s in zip(watts, apparent, strict=True)]
-    total_va = sum(apparent)
-    kilo = [
-        *(w / 1000 for w in (sum(watts), *watts)),
-        *(0.0, 0.0, 0.0, 0.0),
-        *(va / 1000 for va in (total_va, *apparent)),
-    ]
-    factor = sum(watts) / total_va if total_va else 1.0
-    return struct.pack(">25f", 0.0, *values.volts, values.hz, 0.0, *amps, *kilo, factor, *factors)
-
-
-def energy_block(values: Values) -> bytes:
-    """Registers 0x6000 to 0x6023: sums, import, export; each total, two tariffs, L1 to L3."""
-    bought, sold = values.import_kwh, values.export_kwh
-    both = [a + b for a, b in zip(bought, sold, strict=True)]
-    numbers = [number for three in (both, bought, sold) for number in (sum(three), sum(three), 0.0, *three)]
-    return struct.pack(">18f", *numbers)
+# Index of the output speed in what tcgetattr gives.
+OSPEED = 5
 
 
 class MeterPeer:
     """The meter on its line, in a thread of its own; a context manager.
 
     `source`, when given, is called for each request, from that thread, and returns {"volts", "amps", "watts", "hz"} or
-    part of it; else the values are those of the last `set`. `paced` lets the line take its time. OSError when there is
-    no pty to be had, RuntimeError when the server does not start.
+    part of it; else the values are those of the last `set`. `paced` lets the line take its time. `model` is a key of
+    meter_models.MODELS; without `baud` it has its factory's. OSError when there is no pty to be had, RuntimeError when
+    the server does not start.
     """
 
-    def __init__(self, source: Callable[[], dict] | None = None, *, paced: bool = True):
+    def __init__(
+        self,
+        source: Callable[[], dict] | None = None,
+        *,
+        paced: bool = True,
+        model: str = "pro380",
+        address: int = ADDRESS,
+        baud: int | None = None,
+    ):
         self.silent = False  # the line is cut while True
         self.garbage = False  # a bit of each answer is turned while True
         self.requests = 0
         self.path = ""
+        self.model = MODELS[model]
+        self.address = address
+        self.baud = baud or self.model.baud
+        self._bits = 10 if self.model.parity == "N" else 11
         self._source = source
         self._paced = paced
         self._values = Values()
@@ -125,6 +90,11 @@ class MeterPeer:
         for phase, watts in enumerate(self._values.power()):
             counters = self._values.import_kwh if watts > 0 else self._values.export_kwh
             counters[phase] += abs(watts) / 1000 * hours
+
+    def disturb(self, data: bytes) -> None:
+        """Put bytes of somebody else on the line, to be heard by the firmware."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._files[0], data)
 
     # Life
 
@@ -182,14 +152,14 @@ class MeterPeer:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         blocks = [
-            SimData(start, values=[0] * count, datatype=DataType.REGISTERS, readonly=True)
-            for start, count in COUNTS.items()
+            SimData(start, values=[0] * (len(data) // 2), datatype=DataType.REGISTERS, readonly=True)
+            for start, data in sorted(self._registers().items())
         ]
         server = ModbusSerialServer(
-            SimDevice(ADDRESS, simdata=blocks, action=self._answer),
+            SimDevice(self.address, simdata=blocks, action=self._answer),
             framer=FramerType.RTU,
             port=server_path,
-            baudrate=BAUD,
+            baudrate=self.baud,
             # A pty knows no parity bit, and refuses to be asked for one; the relay counts its time.
             parity="N",
             ignore_missing_devices=True,
@@ -197,8 +167,8 @@ class MeterPeer:
         if not await server.listen():
             raise RuntimeError(f"pymodbus cannot open {server_path}")
         relays = [
-            asyncio.create_task(self._relay(firmware_side, server_side, False)),
-            asyncio.create_task(self._relay(server_side, firmware_side, True)),
+            asyncio.create_task(self._relay(firmware_side, server_side, firmware_side)),
+            asyncio.create_task(self._relay(server_side, firmware_side, firmware_side)),
         ]
         self._ready.set()
         try:
@@ -209,16 +179,23 @@ class MeterPeer:
             await asyncio.gather(*relays, return_exceptions=True)
             await server.shutdown()
 
-    async def _relay(self, source: int, sink: int, answers: bool) -> None:
+    def _same_speed(self, firmware_side: int) -> bool:
+        """Whether the firmware has set the meter's baud rate; what comes at another one is noise to both."""
+        return termios.tcgetattr(firmware_side)[OSPEED] == getattr(termios, f"B{self.baud}")
+
+    async def _relay(self, source: int, sink: int, firmware_side: int) -> None:
         """Carry bytes one way, each chunk after the time that it needs on the line."""
         while True:
             await self._readable(source)
             data = os.read(source, CHUNK)
             if self._paced:
-                await asyncio.sleep(len(data) * BITS_PER_CHARACTER / BAUD)
-            if self.silent:
+                await asyncio.sleep(len(data) * self._bits / self.baud)
+            if self.silent or not self._same_speed(firmware_side):
                 continue
-            if self.garbage and answers:
+            if source == firmware_side and data[0] != self.address:
+                # pymodbus would refuse what is meant for another slave, where a meter keeps silent.
+                continue
+            if self.garbage and sink == firmware_side:
                 data = data[:-1] + bytes([data[-1] ^ 0x10])
             try:
                 os.write(sink, data)
@@ -240,12 +217,15 @@ class MeterPeer:
         self.requests += 1
         if self._source is not None:
             self.set(**self._source())
+        for first, data in self._registers().items():
+            words = struct.unpack(f">{len(data) // 2}H", data)
+            registers[first - start : first - start + len(words)] = words
+
+    def _registers(self) -> Registers:
+        """All registers of now, {first: bytes}."""
         with self._lock:
             self._count()
-            blocks = {IDENTITY: identity_block(), LIVE: live_block(self._values), ENERGY: energy_block(self._values)}
-        for first, data in blocks.items():
-            words = struct.unpack(f">{COUNTS[first]}H", data)
-            registers[first - start : first - start + len(words)] = words
+            return self.model.registers(self._values) | self.model.identity(self.address, self.baud)
 
 
 def three_numbers(text: str) -> list[float]:
@@ -258,12 +238,14 @@ def three_numbers(text: str) -> list[float]:
 
 def main() -> int:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="An Inepro PRO380-Mod on a pty: Modbus RTU, address 1, 9600 8E1.")
+    parser = argparse.ArgumentParser(description="A Modbus RTU meter on a pty, with the line settings of its factory.")
+    parser.add_argument("--model", choices=sorted(MODELS), default="pro380")
+    parser.add_argument("--address", type=int, default=ADDRESS)
     parser.add_argument("--amps", type=three_numbers, default=[0.0] * 3, metavar="L1,L2,L3", help="export negative")
     parser.add_argument("--volts", type=three_numbers, default=[230.0] * 3, metavar="L1,L2,L3")
     parser.add_argument("--hz", type=float, default=50.0)
     options = parser.parse_args()
-    with MeterPeer() as peer:
+    with MeterPeer(model=options.model, address=options.address) as peer:
         peer.set(amps=options.amps, volts=options.volts, hz=options.hz)
         print(peer.path, flush=True)
         try:

@@ -62,6 +62,9 @@ _TABLE = {
     "stall": (("ms",), ()),
     "utc": (("seconds",), ()),
     "trip": ((), ("index",)),
+    "meter": ((), ("model", "address", "baud", "parity", "order", "reversed", "elsewhere", "refresh_ms", "serial")),
+    "scan": (("start",), ()),
+    "check_meter": ((), ()),
     "reset": ((), ()),
     "quit": ((), ()),
 }
@@ -211,6 +214,26 @@ class Commands:
             bits = sample[-1]
             rows.append(sample[:-1] + (bits >> 3 & 1, bits & 7, NAMES[bits >> 4]))
         return {"trip": dict(trips[index], columns=_COLUMNS, rows=rows)}, None
+
+    def _meter(self, _later, **changes):
+        self._bench.plant.sync()
+        self._bench.plant.meter.change(**changes)
+        return {}, None
+
+    def _scan(self, _later, start):
+        """Start or end the search for a meter."""
+        if not isinstance(start, bool):
+            raise ValueError("start: %r is not allowed; allowed: true, false" % (start,))
+        scan = self._bench.firmware("scan").scan
+        if start:
+            scan.start()
+        else:
+            scan.cancel()
+        return {}, None
+
+    def _check_meter(self, _later):
+        self._bench.firmware("check_meter").meter_check.start()
+        return {}, None
 
     def _reset(self, _later):
         self._bench.firmware("reset")

@@ -40,8 +40,8 @@ def is_blank(flash) -> bool:
     return True
 
 
-def write(settings: dict, card: bool) -> None:
-    """Store settings, and the setup card if asked; ValueError when the settings are not allowed."""
+def write(settings: dict, card: bool) -> dict:
+    """Store settings, and the setup card if asked -> all of them; ValueError when they are not allowed."""
     folder = hal.flash.mount()
     try:
         log = _NoLog()
@@ -50,5 +50,6 @@ def write(settings: dict, card: bool) -> None:
         stored = Settings(Store(folder, "settings", _VERSION, log), log)
         if settings:
             stored.update(settings)
+        return stored.as_dict()
     finally:
         hal.flash.unmount()

@@ -111,9 +111,12 @@ def _install(plant, options) -> None:
     if options.ocpp:
         settings["ocpp_url"] = options.ocpp
     try:
-        installation.write(settings, blank)
+        stored = installation.write(settings, blank)
     except (OSError, ValueError) as error:
         raise UsageError("%s: %s" % (options.settings or "settings", error))
+    if stored["meter_model"] != "none":
+        # The installer has chosen the meter that is there.
+        plant.meter.choose(stored["meter_model"])
 
 
 def _redirect_console(quiet: bool) -> None:

@@ -40,6 +40,8 @@ from wallbox.energy.house import House
 from wallbox.energy.load import LoadLimit
 from wallbox.energy.reader import MeterReader
 from wallbox.energy.rtu import RtuMaster
+from wallbox.energy.scan import MeterScan
+from wallbox.energy.selfcheck import MeterCheck
 from wallbox.energy.solar import SolarLimit
 from wallbox.events import EventLog, Ring
 from wallbox.panel.buzzer import Buzzer
@@ -156,11 +158,13 @@ class App:
 
     def _build_energy(self) -> None:
         master = RtuMaster(hal.rs485.Rs485(), self.clock)
-        self.meter = MeterReader(master, self.settings, self.clock, self.log)
+        self.meter = MeterReader(master, self.settings, self.snapshot, self.clock, self.log)
         settings, offer, clock, log = self.settings, self.offer, self.clock, self.log
         # The order in which they hear of a reading.
         self.house = House(self.meter, settings, self.snapshot, clock, self.habits)
         self.load = LoadLimit(self.meter, self.house, settings, offer, self.snapshot, clock, log)
+        self.scan = MeterScan(master, self.meter, log)
+        self.meter_check = MeterCheck(self.meter, self.house, settings, offer, self.snapshot, clock, log)
         budget = SwitchingBudget(settings, self.snapshot, clock)
         self.solar = SolarLimit(self.meter, self.house, settings, offer, self.snapshot, clock, log, budget)
         self.peak = PeakShaving(hal.contact.Contact(), self.house, settings, offer, clock, log)
@@ -310,6 +314,8 @@ class App:
         add("meter", self.meter.run)
         add("load", self.load.run)
         add("grid", self.grid.run)
+        add("scan", self.scan.run)
+        add("meter_check", self.meter_check.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

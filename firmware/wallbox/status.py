@@ -37,6 +37,8 @@ def status(app) -> dict:
         "lifetime": lifetime,
         "cards": app.cards.status(),
         "meter": app.meter.status(),
+        "meter_scan": app.scan.status(),
+        "meter_check": app.meter_check.status(),
         "load": app.load.status(),
         "solar": app.solar.status(),
         "peak_shaving": app.peak.status(),

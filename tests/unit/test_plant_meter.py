@@ -189,7 +189,7 @@ def firmware(plant, time):
         "meter_timeout_s": 8,
     }
     clock = Clock(Record(ticks_ms=time.ticks_ms, utc_ms=lambda: None, poll=None))
-    return MeterReader(RtuMaster(Rs485(), clock), settings, clock, Log())
+    return MeterReader(RtuMaster(Rs485(), clock), settings, Record(contactor_closed=False), clock, Log())
 
 
 def test_the_firmware_reads_it_and_believes_none_of_its_garbage():

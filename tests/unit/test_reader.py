@@ -28,6 +28,8 @@ class Master:
         self.energy_trouble = None
         self.amps = (1.0, 2.0, 3.0)
         self.answer_ms = 150
+        # Answers of other registers: bytes, or an error to raise.
+        self.others = {0x4000: bytes((0x15, 0x06, 0, 1))}
 
     def configure(self, baud, parity):
         self.lines.append((baud, parity))
@@ -36,6 +38,8 @@ class Master:
         self.asked.append((address, start, count))
         await asyncio.sleep_ms(timeout_ms if self.trouble else self.answer_ms)
         trouble = self.trouble if start == 0x5000 else self.energy_trouble
+        if start in self.others and not self.trouble:
+            trouble = self.others[start]
         if isinstance(trouble, bytes):
             return trouble
         if trouble:
@@ -57,7 +61,8 @@ class Bench:
         }
         self.settings.update(settings)
         clock = Clock(Record(ticks_ms=self.time.ticks_ms, utc_ms=lambda: None, poll=None))
-        self.reader = MeterReader(self.master, self.settings, clock, self.log)
+        self.view = Record(contactor_closed=False)
+        self.reader = MeterReader(self.master, self.settings, self.view, clock, self.log)
         self.told = []
         self.reader.listeners.append(self.told.append)
 
@@ -192,8 +197,8 @@ def test_energies_that_cannot_be_read_do_not_stop_the_readings():
     bench = Bench()
     bench.master.energy_trouble = RtuError("exception 2 from address 1", 2)
     bench.run(89.9)
-    assert bench.told == [True] * 90 and bench.reader.errors == 2
-    assert bench.reader.import_wh == 0
+    assert bench.told == [True] * 90 and bench.reader.errors == 2, bench.reader.errors
+    assert bench.reader.import_wh == -1 and bench.reader.status()["import_wh"] is None
 
 
 def test_changed_settings_are_used_from_the_next_cycle_on_and_the_old_value_is_forgotten():
@@ -218,4 +223,69 @@ def test_a_meter_slower_than_the_cycle_is_read_as_fast_as_it_can():
     bench = Bench(meter_baud=300)
     bench.master.answer_ms = 4400
     bench.run(60)
-    assert bench.reader.valid and 12 <= bench.told.count(True) <= 14, bench.told
+    assert bench.reader.valid and 10 <= bench.told.count(True) <= 14, bench.told
+
+
+def test_while_the_car_charges_it_reads_every_400_ms():
+    bench = Bench()
+    bench.view.contactor_closed = True
+    bench.run(19.9)
+    assert bench.master.asked.count((1, 0x5000, 50)) == 50
+    assert bench.reader.status()["cycle_ms"] == 400
+
+
+def test_the_serial_number_is_read_with_the_counters_and_another_one_is_logged_once():
+    bench = Bench()
+    other = bytes((0x15, 0x06, 0, 2))
+    bench.run(61, lambda: bench.master.others.update({0x4000: other}), 200)
+    assert bench.reader.serial == "15060002"
+    assert bench.log.codes().count("meter_exchanged") == 1
+    assert "15060001" in bench.log.entries[-1][2]
+
+
+def test_a_meter_that_keeps_its_serial_number_to_itself_is_read_all_the_same():
+    for error in (RtuError("exception 2", 2), RtuTimeout("no answer")):
+        bench = Bench()
+        bench.master.others[0x4000] = error
+        bench.run(5)
+        assert bench.reader.valid and bench.reader.serial is None
+
+
+def test_a_block_with_registers_that_the_meter_lacks_is_read_row_by_row():
+    bench = Bench(meter_model="pro2")
+    values = {0x5002: 230.0, 0x5008: 50.0, 0x500C: 2.0, 0x5012: 0.46, 0x502A: 1.0}
+    for start, value in values.items():
+        bench.master.others[start] = struct.pack(">f", value)
+    bench.master.others[0x5000] = RtuError("exception 2 from address 1", 2)
+    bench.run(5)
+    assert bench.reader.valid and bench.reader.current_ma[0] == 2000
+    assert [asked[1:] for asked in bench.master.asked].count((0x5000, 44)) == 1
+    assert bench.reader.exceptions == 1
+
+
+def test_a_meter_that_says_it_is_another_is_never_believed_and_the_problem_says_so():
+    bench = Bench(meter_model="b23")
+    bench.master.others[0x8960] = b"B21 "
+    bench.run(20)
+    reader = bench.reader
+    assert reader.lost and not reader.valid
+    assert "it is no Janitza B23 312-10J: asked for its type it says B21" in reader.status()["problem"]
+    assert {asked[1] for asked in bench.master.asked} == {0x8960}
+
+
+def test_a_meter_that_does_not_know_the_question_for_its_type_is_no_b23():
+    bench = Bench(meter_model="b23")
+    bench.master.others[0x8960] = RtuError("exception 2 from address 1", 2)
+    bench.run(20)
+    assert not bench.reader.valid and "says nothing" in bench.reader.status()["problem"]
+
+
+def test_while_somebody_else_has_the_bus_nothing_is_asked_and_the_reading_ages():
+    bench = Bench()
+
+    def pause():
+        bench.reader.paused = True
+        bench.asked = len(bench.master.asked)
+
+    bench.run(3.5, pause, 12)
+    assert len(bench.master.asked) == bench.asked and bench.reader.lost

@@ -2,6 +2,7 @@
 
 from storage_help import MOUNT, Flash, Log, cut_everywhere, noise, scratch, write
 
+from wallbox.energy.meters import MODELS
 from wallbox.storage.settings import SCHEMA, SettingError, Settings, describe
 from wallbox.storage.store import Store
 
@@ -119,6 +120,8 @@ def test_the_limits_of_every_setting_hold():
                 target.update({"meter_model": "pro380"})
             if key == "wizard_complete":
                 target.update({"rated_a": 0})
+            if key == "meter_model":
+                target.update({"phases": MODELS.get(value, 3)})
             if key in ("rated_a", "fallback_a"):
                 target.update({"connection_a": 125})
             if key == "connection_a":
@@ -283,7 +286,7 @@ def test_a_power_cut_at_any_write_leaves_the_old_or_the_new_settings_whole():
     steps = [
         {"rated_a": 16, "phases": 1},
         {"name": "garage", "led_brightness_percent": 20, "ocpp_url": "wss://host/" + "x" * 200},
-        {"rated_a": 32, "meter_model": "pro380", "load_optimisation": True, "wizard_complete": True},
+        {"rated_a": 32, "meter_model": "pro2", "load_optimisation": True, "wizard_complete": True},
         {"ocpp_url": "", "name": "wallbox", "led_brightness_percent": 100},
     ]
 
@@ -313,3 +316,12 @@ def test_a_power_cut_at_any_write_leaves_the_old_or_the_new_settings_whole():
 
     cuts = cut_everywhere(prepare, run, check)
     assert cuts > 35, cuts
+
+
+def test_a_meter_must_measure_as_many_phases_as_the_installation_has():
+    target = fresh("phases")
+    text = refused(target, {"meter_model": "b21"})
+    assert text.startswith("meter_model: 'b21' is not allowed; allowed: a meter for 3 phases") and "measures 1" in text
+    target.update({"phases": 1, "meter_model": "b21"})
+    assert "measures 1" in refused(target, {"phases": 3})
+    assert "measures 3" in refused(target, {"meter_model": "pro380"})

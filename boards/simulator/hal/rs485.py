@@ -12,6 +12,20 @@ from plant import board
 _CC = const(6)
 _VTIME = const(5)
 _VMIN = const(6)
+_SPEEDS = (4, 5)
+# Baud rates as the kernel numbers them (asm-generic/termbits.h).
+_BAUD = {
+    300: 7,
+    600: 8,
+    1200: 9,
+    2400: 11,
+    4800: 12,
+    9600: 13,
+    19200: 14,
+    38400: 15,
+    57600: 0x1001,
+    115200: 0x1002,
+}
 _SCRATCH_BYTES = const(64)
 _WRONG_BIT = const(0x10)
 
@@ -54,7 +68,7 @@ class _MeterLine:
 
 
 class _PtyLine:
-    """A pty, on which line settings mean nothing; the plant's meter faults cut or disturb it."""
+    """A pty, which knows the baud rate but no parity; the plant's meter faults cut or disturb it."""
 
     def __init__(self, path: str, plant):
         self._faults = plant.faults
@@ -70,7 +84,11 @@ class _PtyLine:
         self._scratch = bytearray(_SCRATCH_BYTES)
 
     def configure(self, baud: int, parity: str, stop_bits: int) -> None:
-        return
+        number = self._port.fileno()
+        settings = termios.tcgetattr(number)
+        for index in _SPEEDS:
+            settings[index] = _BAUD[baud]
+        termios.tcsetattr(number, termios.TCSANOW, settings)
 
     def write(self, buf) -> None:
         # What the meter does not hear it does not answer.

@@ -1,10 +1,10 @@
-"""Register maps of the meters as data, and the rules by which a reading is believed; does no I/O.
+"""What a register map consists of, and the rules by which a reading is believed; does no I/O.
 
-A new meter is a new entry in MODELS (and its key in the setting's list), nothing else.
+A new meter is a new file in `maps` and an entry in MODELS, nothing else.
 """
 
 from array import array
-from struct import unpack_from
+from struct import calcsize, unpack_from
 
 from micropython import const
 
@@ -20,6 +20,20 @@ _POWER_TOLERANCE_W = const(50)
 # Anything larger than this in any unit used here does not come from a house.
 _LARGEST = const(2_000_000_000)
 _UNKNOWN = const(32_767)
+
+# The models that can be chosen, and how many phases they measure.
+MODELS = {
+    "pro380": 3,
+    "pro2": 1,
+    "b23": 3,
+    "b21": 1,
+    "b23_float": 3,
+    "b21_float": 1,
+    "iem3150": 3,
+    "pac1600": 3,
+}
+# No limit hangs on these: a meter that lacks one, or says that it is not available, is believed without it.
+_OPTIONAL = {"factor_permille": _UNKNOWN, "import_wh": -1, "export_wh": -1}
 
 # "Not available" in integer registers: all ones unsigned, the largest number signed (ABB 2CMC485003M0201).
 _NOT_AVAILABLE = {
@@ -39,7 +53,7 @@ class Implausible(Exception):
 class Reading:
     """One reading of the grid connection: import positive, export negative.
 
-    The first four hold L1..L3 (a single-phase meter fills L1 only), the others one value.
+    The first four hold L1..L3 (a single-phase meter fills L1 only), the others one value; an energy of -1 is unknown.
     """
 
     def __init__(self):
@@ -48,49 +62,38 @@ class Reading:
         self.power_w = array("i", (0, 0, 0))
         self.factor_permille = array("i", (_UNKNOWN, _UNKNOWN, _UNKNOWN))
         self.frequency_mhz = array("i", (0,))
-        self.import_wh = array("i", (0,))
-        self.export_wh = array("i", (0,))
+        self.import_wh = array("i", (-1,))
+        self.export_wh = array("i", (-1,))
 
 
 class Meter:
     """A meter model: `live` and `energy` are its blocks (first register, count, rows), read with function 03.
 
     A row is (attribute of Reading, first register, struct code of its one or three values, factor to the
-    attribute's unit). Registers are wire addresses, counted from 0.
+    attribute's unit). Registers are wire addresses, counted from 0. `serial` is (first of two registers, format) of
+    its serial number, `kind` (first register, count, what the text there contains), each None where it has none.
     """
 
-    def __init__(self, name, phases, max_a, live, energy):
+    def __init__(self, name, phases, max_a, live, energy, serial=None, kind=None):
         self.name = name
         self.phases = phases
         self.max_ma = max_a * 1000
         self.live = live
         self.energy = energy
+        self.serial = serial
+        self.kind = kind
 
 
-MODELS = {
-    # Manual V2.18, appendix A3.2; the same addresses in mbmd (meters/rs485/inepro.go) and TapHome. Power is
-    # in kW. 0x5000 and 0x500A (averages) are "PRO1 only". Direct connection up to 100 A; 120 A leaves room
-    # for an overload that is real. Factory settings: 9600 8E1, address 1.
-    "pro380": Meter(
-        "Inepro PRO380-Mod",
-        3,
-        120,
-        (
-            (
-                0x5000,
-                50,
-                (
-                    ("volts_mv", 0x5002, ">3f", 1000),
-                    ("frequency_mhz", 0x5008, ">f", 1000),
-                    ("current_ma", 0x500C, ">3f", 1000),
-                    ("power_w", 0x5014, ">3f", 1000),
-                    ("factor_permille", 0x502C, ">3f", 1000),
-                ),
-            ),
-        ),
-        ((0x600C, 14, (("import_wh", 0x600C, ">f", 1000), ("export_wh", 0x6018, ">f", 1000))),),
-    ),
-}
+def load(model: str):
+    """The Meter of a key of MODELS; None for any other word."""
+    if model not in MODELS:
+        return None
+    return __import__("wallbox.energy.maps." + model, None, None, ("METER",)).METER
+
+
+def single_rows(block) -> list:
+    """The same rows, each a block of its own: for a meter that refuses a block with registers it does not have."""
+    return [(row[1], calcsize(row[2]) // 2, (row,)) for row in block[2]]
 
 
 def decode(block, data, reading: Reading) -> None:
@@ -103,7 +106,9 @@ def decode(block, data, reading: Reading) -> None:
             value = raw * factor
             # Not "abs(value) > _LARGEST": only this way round is NaN refused too.
             if raw == missing or not -_LARGEST <= value <= _LARGEST:
-                raise Implausible("%s: %s is not a measurement" % (name, raw))
+                if name not in _OPTIONAL:
+                    raise Implausible("%s: %s is not a measurement" % (name, raw))
+                value = _OPTIONAL[name]
             values[index] = round(value)
 
 

@@ -63,7 +63,8 @@ class RtuMaster:
         self._request = bytearray(_REQUEST_BYTES)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        self._busy = False
+        # A request is under way; whoever else wants the bus waits until it is not.
+        self.busy = False
         self._clean = False
         self._last = self._ticks_ms()
         self._character_us = 0
@@ -84,14 +85,14 @@ class RtuMaster:
         Returns a memoryview of 2 * count bytes, valid until the next call. Raises RtuTimeout when nothing
         came, RtuError for anything else that is no valid answer, OSError when the port itself fails.
         """
-        if self._busy:
+        if self.busy:
             raise RtuError("the bus is in use by another request")
-        self._busy = True
+        self.busy = True
         try:
             return await self._exchange(address, start, count, timeout_ms)
         finally:
             self._last = self._ticks_ms()
-            self._busy = False
+            self.busy = False
 
     async def _exchange(self, address, start, count, timeout_ms):
         request = self._request

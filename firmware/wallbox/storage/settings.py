@@ -2,6 +2,8 @@
 
 from micropython import const
 
+from wallbox.energy.meters import MODELS
+
 # Of a refused value an error shows this much.
 _SHOWN_CHARS = const(40)
 # 380 V between phases, the least the hardware is made for with three phases (product data), to neutral.
@@ -32,7 +34,7 @@ SCHEMA = (
     ("nominal_v", 230, ((100, 240),), "V"),  # phase to neutral
     ("nominal_hz", 50, (50, 60), "Hz"),
     ("led_brightness_percent", 80, ((5, 100),), "%"),  # R15; a red fault stays visible
-    ("meter_model", "none", ("none", "pro380"), ""),  # R19
+    ("meter_model", "none", ("none",) + tuple(sorted(MODELS)), ""),  # R19
     ("meter_address", 1, ((1, 247),), ""),  # Modbus over serial line V1.02, 2.2
     ("meter_baud", 9600, (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200), "Bd"),
     ("meter_parity", "E", ("N", "E", "O"), ""),
@@ -198,6 +200,10 @@ def _conflicts(values: dict) -> list:
         wrong.append(_refusal("rated_a", rated, up_to + " without load_optimisation"))
     if optimised and full["meter_model"] == "none":
         wrong.append(_refusal("load_optimisation", True, "True only with a meter_model"))
+    model = full["meter_model"]
+    if MODELS.get(model, full["phases"]) != full["phases"]:
+        text = "a meter for %d phases as set in phases; this one measures %d" % (full["phases"], MODELS[model])
+        wrong.append(_refusal("meter_model", model, text))
     if full["solar_mode"] != "off" and full["meter_model"] == "none":
         wrong.append(_refusal("solar_mode", full["solar_mode"], "off without a meter_model"))
     if full["wizard_complete"] and "rated_a" not in values:
