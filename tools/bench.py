@@ -41,8 +41,9 @@ HEALTH_BYTES = 3_100
 RECORDER_BYTES = 5_900
 # Wake-up of sleeping cars and the memory of up to 16 (R40).
 WAKE_BYTES = 6_100
-# Solar optimisation, unbalance, peak shaving with its ramp, weak grid, switching budget (R21, R22, R39, R41).
-ENERGY_BYTES = 14_000
+# Six meters, their reader and jobs; solar optimisation, unbalance, peak shaving with its ramp, weak grid, switching
+# budget (R19, R21, R22, R36, R39, R41).
+ENERGY_BYTES = 26_500
 HEAP_BYTES = BASE_BYTES + HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES
 
 BUSY_SECONDS = 20

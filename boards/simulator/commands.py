@@ -224,15 +224,15 @@ class Commands:
         """Start or end the search for a meter."""
         if not isinstance(start, bool):
             raise ValueError("start: %r is not allowed; allowed: true, false" % (start,))
-        scan = self._bench.firmware("scan").scan
+        jobs = self._bench.firmware("scan").jobs
         if start:
-            scan.start()
+            jobs.start("scan")
         else:
-            scan.cancel()
+            jobs.cancel("scan")
         return {}, None
 
     def _check_meter(self, _later):
-        self._bench.firmware("check_meter").meter_check.start()
+        self._bench.firmware("check_meter").jobs.start("selfcheck")
         return {}, None
 
     def _reset(self, _later):

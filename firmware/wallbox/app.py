@@ -40,10 +40,9 @@ from wallbox.energy.house import House
 from wallbox.energy.load import LoadLimit
 from wallbox.energy.reader import MeterReader
 from wallbox.energy.rtu import RtuMaster
-from wallbox.energy.scan import MeterScan
-from wallbox.energy.selfcheck import MeterCheck
 from wallbox.energy.solar import SolarLimit
 from wallbox.events import EventLog, Ring
+from wallbox.jobs import Jobs
 from wallbox.panel.buzzer import Buzzer
 from wallbox.panel.led import LedBar
 from wallbox.protection.faults import (
@@ -163,8 +162,7 @@ class App:
         # The order in which they hear of a reading.
         self.house = House(self.meter, settings, self.snapshot, clock, self.habits)
         self.load = LoadLimit(self.meter, self.house, settings, offer, self.snapshot, clock, log)
-        self.scan = MeterScan(master, self.meter, log)
-        self.meter_check = MeterCheck(self.meter, self.house, settings, offer, self.snapshot, clock, log)
+        self.jobs = Jobs(master, self.meter, self.house, settings, offer, self.snapshot, clock, log)
         budget = SwitchingBudget(settings, self.snapshot, clock)
         self.solar = SolarLimit(self.meter, self.house, settings, offer, self.snapshot, clock, log, budget)
         self.peak = PeakShaving(hal.contact.Contact(), self.house, settings, offer, clock, log)
@@ -314,8 +312,7 @@ class App:
         add("meter", self.meter.run)
         add("load", self.load.run)
         add("grid", self.grid.run)
-        add("scan", self.scan.run)
-        add("meter_check", self.meter_check.run)
+        add("jobs", self.jobs.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

@@ -10,7 +10,6 @@ from struct import unpack
 from micropython import const
 
 from wallbox.energy.rtu import RtuError, RtuTimeout
-from wallbox.timer import unwatched
 
 # The factory settings of the models first, then what else installers choose.
 _LINES = (
@@ -51,54 +50,35 @@ _BUSY_MS = const(20)
 _OWNER = "meter"
 
 
-class MeterScan:
-    """One search at a time; `found` holds a dict for each meter, `problem` why a search ended early."""
+class Job:
+    """One search; `found` holds a dict for each meter. The reader keeps off the bus meanwhile."""
 
-    def __init__(self, master, reader, log):
+    def __init__(self, master, reader, _house, _settings, _offer, _snapshot, _clock, log):
         self._master = master
         self._reader = reader
         self._log = log
-        self._wake = asyncio.Event()
         self._line = _LINES[0]
         self._address = 1
         self._done = 0
-        self.running = False
-        self.found = []
-
-    def start(self) -> None:
-        """Begin a search; the reader keeps off the bus until it has ended. ValueError while one is under way."""
-        if self.running:
-            raise ValueError("scan: a search is under way; end it first")
         self.running = True
         self.found = []
-        self._done = 0
-        self._wake.set()
 
-    def cancel(self) -> None:
-        """End the search after the request under way; harmless without one."""
-        self.running = False
+    def check(self) -> None:
+        """A search may begin at any time."""
 
-    async def run(self, beat=unwatched) -> None:
-        """Wait for a start and search; ends only by cancellation."""
-        while True:
-            beat(None)
-            await self._wake.wait()
-            self._wake.clear()
-            self._reader.paused = True
-            try:
-                await self._search()
-            finally:
-                self.running = False
-                self._reader.resume()
-
-    async def _search(self):
-        while self._master.busy:
-            await asyncio.sleep_ms(_BUSY_MS)
-        self._log.add("info", _OWNER, "scan_start", "the search for a meter begins")
-        if not await self._pass(range(1, _FIRST + 1)):
-            await self._pass(range(_FIRST + 1, _LAST + 1))
-        text = "the search has found %d meters" % len(self.found)
-        self._log.add("info", _OWNER, "scan_end", text if self._done else "the search was ended")
+    async def run(self) -> None:
+        """Search until everything was tried, a meter was found, or `running` was taken away."""
+        self._reader.paused = True
+        try:
+            while self._master.busy:
+                await asyncio.sleep_ms(_BUSY_MS)
+            self._log.add("info", _OWNER, "scan_start", "the search for a meter begins")
+            if not await self._pass(range(1, _FIRST + 1)):
+                await self._pass(range(_FIRST + 1, _LAST + 1))
+            text = "meters found: %d" % len(self.found) if self.running else "the search was ended"
+            self._log.add("info", _OWNER, "scan_end", text)
+        finally:
+            self._reader.resume()
 
     async def _pass(self, addresses):
         """Try addresses on every line; True when one answered, for all slaves of a bus have the same line."""

@@ -9,8 +9,6 @@ from time import ticks_diff
 
 from micropython import const
 
-from wallbox.timer import unwatched
-
 _LOW_MA = const(6_000)
 _HIGH_MA = const(16_000)
 # The box's own limits may leave less; a smaller step could be a load in the house.
@@ -44,54 +42,43 @@ def median(values) -> int:
     return sorted(values)[len(values) // 2]
 
 
-class MeterCheck:
-    """One check at a time; `result` is None before the first, else a dict with a row for each phase."""
+class Job:
+    """One check; `result` is None until it has ended, then a dict with a row for each phase."""
 
-    def __init__(self, reader, house, settings, offer, snapshot, clock, log):
+    def __init__(self, _master, reader, _house, settings, offer, snapshot, clock, log):
         self._reader = reader
-        self._house = house
         self._settings = settings
         self._offer = offer
         self._view = snapshot
         self._clock = clock
         self._log = log
-        self._wake = asyncio.Event()
         self._fresh = 0
         self._step = 0
-        self.running = False
+        self.running = True
         self.result = None
-        reader.listeners.append(self._read)
 
     def _read(self, fresh):
         self._fresh += fresh
 
-    def start(self) -> None:
-        """Begin a check; ValueError while the car does not charge, without a meter, or while one is under way."""
-        if self.running:
-            raise ValueError("check_meter: a check is under way")
+    def check(self) -> None:
+        """ValueError when it cannot begin: the car has to charge, and the meter to give values."""
         if not self._view.charging:
             raise ValueError("check_meter: not possible now; a car has to charge")
         if not self._reader.valid:
             raise ValueError("check_meter: not possible now; the meter gives no values")
-        self.running = True
-        self._step = 0
-        self._wake.set()
 
-    async def run(self, beat=unwatched) -> None:
-        """Wait for a start and check; ends only by cancellation."""
-        while True:
-            beat(None)
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                rows = await self._check()
-                good = all(row["verdict"] in ("right", "unused") for row in rows)
-                self._conclude(good, rows, "the meter sees the car as it should" if good else "the meter is not right")
-            except CheckFailed as failure:
-                self._conclude(None, [], "the check was not finished: %s" % failure)
-            finally:
-                self.running = False
-                self._offer.clear(_NAME)
+    async def run(self) -> None:
+        """Check; whatever happens the limit is taken away again."""
+        self._reader.listeners.append(self._read)
+        try:
+            rows = await self._check()
+            good = all(row["verdict"] in ("right", "unused") for row in rows)
+            self._conclude(good, rows, "the meter sees the car as it should" if good else "the meter is not right")
+        except CheckFailed as failure:
+            self._conclude(None, [], "the check was not finished: %s" % failure)
+        finally:
+            self._reader.listeners.remove(self._read)
+            self._offer.clear(_NAME)
 
     def _conclude(self, good, rows, text):
         self.result = {"good": good, "text": text, "phases": rows, "at_s": self._clock.uptime_s()}
@@ -132,6 +119,8 @@ class MeterCheck:
         return [value // _READINGS for value in sums]
 
     async def _pause(self):
+        if not self.running:
+            raise CheckFailed("it was ended")
         if not self._view.charging:
             raise CheckFailed("the car stopped charging")
         if not self._reader.valid:
