@@ -13,7 +13,7 @@ SEEDS ?= 20
 HOURS ?= 240
 ARGS ?=
 
-.PHONY: help setup setup-browser setup-bench run test simulate mutants lint format bench timing clean
+.PHONY: help setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -74,6 +74,15 @@ mutants: setup ## change the safety core in every small way and see that a test 
 
 timing: setup ## measure every time limit and write docs/timing.md (ARGS="8.1" prints one row)
 	@$(BIN)/python tools/timing.py $(ARGS)
+
+setup-energy: setup $(STAMPS)/energy
+
+$(STAMPS)/energy: requirements/energy.txt $(STAMPS)/tools
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements/energy.txt
+	@touch $@
+
+energy: setup-energy ## play weeks of house and sun to the box and to others' rules (ARGS="spring3 --days 1 --plot day.svg")
+	@$(BIN)/python tools/energy_bench.py --jobs $(JOBS) $(ARGS)
 
 clean: ## remove everything that was installed or made
 	rm -rf $(VENV) typings .pytest_cache .ruff_cache

@@ -22,7 +22,7 @@ _RESETS = const(100)
 _SOUND_MS = const(60_000)  # a run that lasted longer than this was no failed start
 _CRASH_PAUSE_MS = const(1_000)
 # What the simulator itself consists of stays loaded when the firmware goes.
-_OURS = ("plant", "asyncio", "invariants")
+_OURS = ("plant", "asyncio", "invariants", "trace_player", "references")
 
 
 class Quit(BaseException):
@@ -36,8 +36,8 @@ def _say(*words) -> None:
 class Bench:
     """Plant, time, control API and the running firmware."""
 
-    def __init__(self, plant, port: int, virtual: bool, exact: bool, script: str = ""):
-        """Listen on `port`, or follow the file `script`; OSError when that cannot be had.
+    def __init__(self, plant, port: int, virtual: bool, exact: bool, script: str = "", trace: str = ""):
+        """Listen on `port`, or follow the file `script` or `trace`; OSError when that cannot be had.
 
         From now on nobody else may advance the plant.
         """
@@ -51,8 +51,16 @@ class Bench:
         self.invariants = None
         # A measure that takes time away from the firmware on purpose judges by itself.
         self.judges = True
+        # Called with the composition root of each start of the firmware.
+        self.followers = []
         handle = Commands(self).handle
-        self._server = Script(self, script, handle) if script else Server(port, handle, self._report)
+        if trace:
+            # Most runs play none.
+            self._server = __import__("trace_player").Player(self, trace)
+        elif script:
+            self._server = Script(self, script, handle)
+        else:
+            self._server = Server(port, handle, self._report)
         self.port = self._server.port
         if virtual:
             self._time = self.virtual = VirtualTime(plant, self._serve, exact)
@@ -160,6 +168,8 @@ class Bench:
         log.sinks.append(self.record.add)
         if self.judges:
             self._watch(self.app)
+        for follow in self.followers:
+            follow(self.app)
         return core.run(coroutine)
 
     def _watch(self, app) -> None:

@@ -41,7 +41,7 @@ _HEX = "0123456789abcdefABCDEF"
 
 # do -> (arguments it must have, arguments it may have).
 _TABLE = {
-    "plug": ((), ("phases", "max_a", "wants", "soc_wh", "asleep")),
+    "plug": ((), ("phases", "max_a", "wants", "soc_wh", "asleep", "lag_ms", "slope_a")),
     "unplug": ((), ()),
     "car": ((), ("state", "draw_a", "diode", "ignore_pwm", "asleep")),
     "tap": (("uid",), ()),

@@ -39,6 +39,7 @@ def _parse():
     add("--rs485", default="", help="path of a pty with a real Modbus meter behind it")
     add("--virtual", action="store_true", help="virtual time: it moves only by `advance`")
     add("--script", default="", help="file of timed requests to follow instead of listening (needs --virtual)")
+    add("--trace", default="", help="file of house loads and sun to play and measure (needs --virtual)")
     add("--exact", action="store_true", help="virtual time without leaving out idle ticks (slow)")
     add("--quiet", action="store_true", help="do not show what the firmware prints")
     return parser.parse_args()
@@ -51,8 +52,9 @@ def _check(options) -> None:
         raise UsageError("--seed: %d is not allowed; allowed: 0..%d" % (options.seed, _MAX_SEED))
     if options.exact and not options.virtual:
         raise UsageError("--exact: not allowed in real time; add --virtual")
-    if options.script and not options.virtual:
-        raise UsageError("--script: not allowed in real time; add --virtual")
+    for name in ("script", "trace"):
+        if getattr(options, name) and not options.virtual:
+            raise UsageError("--%s: not allowed in real time; add --virtual" % name)
     if options.virtual and options.rs485:
         raise UsageError("--rs485: not allowed with --virtual, in which the simulated meter answers")
     if options.ocpp and not options.ocpp.startswith(("ws://", "wss://")):
@@ -145,12 +147,13 @@ def main() -> int:
     try:
         plant = _make_plant(options)
         try:
-            bench = Bench(plant, options.control, options.virtual, options.exact, options.script)
+            bench = Bench(plant, options.control, options.virtual, options.exact, options.script, options.trace)
         except OSError as error:
-            what = "--script: %s" % options.script if options.script else "--control: port %d" % options.control
+            path = options.script or options.trace
+            what = "--script, --trace: %s" % path if path else "--control: port %d" % options.control
             raise UsageError("%s cannot be used: %s" % (what, error))
         _install(plant, options)
-        if not options.script:
+        if not options.script and not options.trace:
             sys.stdout.write("control 127.0.0.1:%d\n" % bench.port)
         _redirect_console(options.quiet)
         bench.run()

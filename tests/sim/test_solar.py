@@ -31,22 +31,23 @@ def grid_w(state):
 
 
 def test_without_enough_sun_the_car_waits_and_the_box_says_why(start):
-    box = start(pv_w=1500)
-    box.advance(300)
+    box = start(pv_w=1420)
+    box.advance(600)
     state = box.state()
     assert not charging(state) and state["contactor"]["operations"] == 0
     assert state["limited_by"] == "solar" and state["why"]["code"] == "limit_solar"
-    assert "1100 W of sun, 1242 W are needed" in state["why"]["text"]
+    assert "1000 W of sun, 1104 W are needed" in state["why"]["text"]
 
 
 def test_a_car_never_seen_is_tried_once_and_its_phases_are_remembered(start):
     box = start(pv_w=3000)
     box.until(charging, 120, step=1)
-    # Three phases of 6 A are more than the sun gives: a bridge of 140 Wh, then it waits for enough.
-    box.until(lambda s: not s["contactor"]["closed"], 900, step=1)
+    # Three phases of 6 A are more than the sun gives: after a quarter of an hour it waits for enough.
+    box.house(pv_w=2300)
+    box.until(lambda s: not s["contactor"]["closed"], 2400, step=1)
     box.advance(1800)
     assert box.state()["contactor"]["operations"] == 1
-    assert "2600 W of sun, 3726 W are needed" in box.state()["why"]["text"]
+    assert "1900 W of sun, 3312 W are needed" in box.state()["why"]["text"]
     box.unplug()
     box.advance(10)
     box.plug(phases=3, max_a=16)
@@ -97,15 +98,15 @@ def test_it_follows_the_sun_down_within_seconds_and_up_a_little_later(start):
     assert grid_w(box.state()) == pytest.approx(0, abs=350)
 
 
-def test_a_cloud_of_two_minutes_does_not_open_the_contactor(start):
+def test_clouds_of_five_minutes_do_not_open_the_contactor(start):
     box = start(pv_w=8000)
     box.until(charging, 120, step=1)
     box.advance(600)
-    for _ in range(3):
-        box.house(pv_w=1000)
-        box.advance(100)
-        box.house(pv_w=8000)
+    for _ in range(4):
+        box.house(pv_w=2000)
         box.advance(300)
+        box.house(pv_w=8000)
+        box.advance(400)
     state = box.state()
     assert charging(state) and state["contactor"]["operations"] == 1
 
@@ -115,35 +116,41 @@ def test_when_the_sun_goes_the_charge_ends_without_load_and_stays_off_for_a_whil
     box.until(charging, 120, step=1)
     box.advance(600)
     box.house(pv_w=0)
-    state = box.until(lambda s: not s["contactor"]["closed"], 300, step=1)
+    begun = box.state()["uptime_ms"]
+    state = box.until(lambda s: not s["contactor"]["closed"], 900, step=1)
     assert state["contactor"]["load_openings"] == 0
-    assert box.log(code="solar_stop")
+    (stop,) = box.log(code="solar_stop")
+    # The mean of 15 minutes falls from 100 % towards -8 % (the house's own load), and to 60 % in 415 s.
+    assert 400_000 < stop["uptime_ms"] - begun < 430_000
     box.house(pv_w=8000)
     box.advance(100)
     assert not charging(box.state())
     box.until(charging, 200, step=1)
 
 
-def test_the_grid_s_share_is_kept(start):
-    box = start(pv_w=8000, solar_grid_percent=10)
+def test_the_grid_s_share_says_with_how_much_sun_a_charge_goes_on(start):
+    box = start(pv_w=8000, solar_grid_percent=20)
     box.until(charging, 120, step=1)
-    box.advance(1800)
-    # Sun for 80 % of the least power: the grid adds the rest, until the share is used up.
-    box.house(pv_w=3650)
-    box.until(lambda s: not s["contactor"]["closed"], 4 * 3600, step=10)
+    box.advance(900)
+    # 2,700 W for the car of 4,140 W: more than three quarters of the 3,312 W that start a charge.
+    box.house(pv_w=3045)
+    box.advance(7200)
+    assert charging(box.state()) and box.state()["offered_a"] == 6
+    box.house(pv_w=2600)
+    box.until(lambda s: not s["contactor"]["closed"], 3600, step=10)
     (stop,) = box.log(code="solar_stop")
+    assert "in the last quarter of an hour" in stop["text"]
     solar = box.state()["solar"]
-    assert solar["grid_wh"] <= 0.10 * solar["sun_wh"] + 140 + 10
-    assert "grid has added" in stop["text"]
+    assert solar["sun_wh"] > 2 * solar["grid_wh"] > 0
 
 
 def test_the_switching_budget_bounds_the_starts_of_an_hour(start):
     box = start(phases=1, pv_w=4000, solar_starts_hour=2, solar_start_s=10, solar_grid_percent=0)
-    for _ in range(6):
+    for _ in range(3):
         box.house(pv_w=4000)
-        box.advance(250)
+        box.advance(420)
         box.house(pv_w=0)
-        box.advance(250)
+        box.advance(560)
     state = box.state()
     closings = state["contactor"]["operations"]
     assert closings == 2 and state["solar"]["switching"]["hour"] == 2

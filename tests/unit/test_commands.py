@@ -138,7 +138,7 @@ def test_an_unknown_request_names_those_that_exist():
 def test_an_unknown_argument_is_named_together_with_those_allowed():
     desk = Desk()
     assert desk.refusal("plug", phase=3) == (
-        "plug: argument 'phase' is not known; allowed: phases, max_a, wants, soc_wh, asleep"
+        "plug: argument 'phase' is not known; allowed: phases, max_a, wants, soc_wh, asleep, lag_ms, slope_a"
     )
     assert desk.refusal("unplug", now=True).endswith("allowed: none")
     assert "'value'" in desk.refusal("clear", name="pe", value=1)

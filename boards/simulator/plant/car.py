@@ -59,11 +59,18 @@ class Car:
         self._goal_ma = 0
         self._draw_ma = 0
         self._jump_ma = _STEP_MA
+        self._lag_ms = _STEP_MS
+        self._slope_ma = 0
         self._set_demand()
 
-    def plug(self, phases: int, max_ma: int, wants: bool, left_wh, asleep: str) -> None:
-        """A car comes: state B at once; `asleep` is one of ASLEEP."""
+    def plug(self, phases: int, max_ma: int, wants: bool, left_wh, asleep: str, lag_ms=_STEP_MS, slope_ma=0) -> None:
+        """A car comes: state B at once; `asleep` is one of ASLEEP.
+
+        It begins to follow a changed offer after `lag_ms`, then by `slope_ma` a second (0: in a few quick steps).
+        """
         self._clear()
+        self._lag_ms = lag_ms
+        self._slope_ma = slope_ma
         self.plugged = True
         self.phases = phases
         self.max_ma = max_ma
@@ -214,9 +221,11 @@ class Car:
         under_way = goal and self._goal_ma and plant.waits(self._draw_slot)
         self._goal_ma = goal
         self._jump_ma = max(_STEP_MA, (abs(goal - self._draw_ma) + 3) // 4)
+        if self._slope_ma:
+            self._jump_ma = self._slope_ma * _STEP_MS // 1000
         if under_way:
             return False
-        wait = _STEP_MS if goal else _STOP_MS
+        wait = self._lag_ms if goal else _STOP_MS
         if not self._draw_ma:
             wait = _FIRST_DRAW_MS
         plant.at(self._draw_slot, plant.now_ms + wait)

@@ -33,6 +33,8 @@ _GRID_HZ = (40, 70)
 _PV_W = (0, 50_000)
 _AMBIENT_C = (-40, 85)
 _CAR_WH = (0, 1_000_000)
+_LAG_MS = (50, 10_000)
+_SLOPE_A = (0, 100)
 _AUTO = "auto"
 
 
@@ -100,10 +102,13 @@ class Plant(Scheduler):
 
     # The car.
 
-    def plug(self, phases: int = 3, max_a=32, wants: bool = True, soc_wh=None, asleep: str = "no") -> None:
+    def plug(
+        self, phases: int = 3, max_a=32, wants: bool = True, soc_wh=None, asleep: str = "no", lag_ms=250, slope_a=0
+    ) -> None:
         """Plug a car in; `soc_wh` is the energy in Wh it still wants, None for no end.
 
-        `asleep` is "no", or what wakes it: state F for 4 s ("f_4s") or 30 s ("f_30s"), or nothing ("never").
+        `asleep` is "no", or what wakes it: state F for 4 s ("f_4s") or 30 s ("f_30s"), or nothing ("never"). It begins
+        to follow a changed offer after `lag_ms`, then by `slope_a` a second (0: in at most four quick steps).
         """
         check.choice("phases", phases, (1, 3))
         check.number("max_a", max_a, *_CAR_A, "A")
@@ -111,10 +116,12 @@ class Plant(Scheduler):
         if soc_wh is not None:
             check.number("soc_wh", soc_wh, *_CAR_WH, "Wh")
         check.choice("asleep", asleep, ASLEEP)
+        check.number("lag_ms", lag_ms, *_LAG_MS, "ms")
+        check.number("slope_a", slope_a, *_SLOPE_A, "A/s")
         if self.vehicle.plugged:
             raise ValueError("plug: a car is plugged in already; unplug it first")
         self.sync()
-        self.vehicle.plug(phases, int(max_a * 1000), wants, soc_wh, asleep)
+        self.vehicle.plug(phases, int(max_a * 1000), wants, soc_wh, asleep, int(lag_ms), int(slope_a * 1000))
 
     def unplug(self) -> None:
         """Pull the plug, whatever flows."""

@@ -4,8 +4,8 @@ It sets the limit "solar" of the offer and nothing else, so what load optimisati
 is what would be exported without the car, in watts of the phases the car really uses. It does not depend on whether or
 how fast the car follows, so nothing can swing.
 
-With mode "only" the charge starts once the surplus carries it, and ends by an account of energy, not by a timer: what
-the grid has to add while clouds pass is booked, and when more than the allowed share has been booked, the charge ends.
+With mode "only" the charge starts once the surplus carries it, save for a share that the grid may add, and it ends when
+the sun of the last quarter of an hour does not carry it any more: clouds pass without a contactor moving.
 """
 
 from time import ticks_diff
@@ -18,21 +18,22 @@ _LEAST_MA = const(6_000)  # IEC 61851-1 table A.8
 _MOST_MA = const(32_000)
 # Surplus while charging: as fast as the meter's noise allows; a car may take 5 s to follow anyhow.
 _FAST_MS = const(2_000)
-# Surplus for starting: a cloud's edge lasts 5 to 30 s.
-_SLOW_MS = const(30_000)
+# Surplus for starting: longer than a cloud's edge, which lasts 5 to 30 s, and than a kettle's first minute.
+_SLOW_MS = const(60_000)
+# Sun for ending: clouds last 20 to 300 s. What is more than the car's least power builds up no credit.
+_LONG_MS = const(900_000)
+# A charge goes on down to this part of what is needed to start one.
+_STOP_PERCENT = const(75)
+_WHOLE = const(1_000)
 # The offer moves for no less than this a phase: a car's current wanders by about so much.
 _BAND_MA = const(250)
 # Readings that come later than this count as if they had come now.
 _GAP_MS = const(5_000)
 # Once started or ended, a charge stays so for this long: cars give up after a few restarts (evcc #3543).
-_ON_MS = const(180_000)
+_ON_MS = const(300_000)
 _OFF_MS = const(180_000)
 # A permitted charge that the car does not take ends after this when the sun goes.
 _UNUSED_MS = const(60_000)
-# What the grid may add over and over, to bridge a short cloud: two minutes of the least power.
-_BRIDGE_MS = const(120_000)
-# Below this part of the least power a charge is no solar charge any more, whatever share is left.
-_MOSTLY_PERCENT = const(50)
 _MWS_PER_WH = const(3_600_000)
 # Without a reading the last one holds for so long.
 _BLIND_MS = const(60_000)
@@ -44,17 +45,17 @@ _STATES = ("off", "waiting", "charging")
 
 
 class Mean:
-    """Exponential mean of readings that come at any distance, in watts; `ms` is its time constant."""
+    """Exponential mean `w` of readings that come at any distance; `ms` is its time constant."""
 
     def __init__(self, ms: int):
         self._ms = ms
         self._mw = None
         self.w = 0
 
-    def clear(self) -> None:
-        """Forget everything: the next reading counts alone."""
-        self._mw = None
-        self.w = 0
+    def clear(self, watts=None) -> None:
+        """Forget everything: the next reading counts alone, or moves away from `watts`."""
+        self._mw = None if watts is None else watts * 1000
+        self.w = watts or 0
 
     def add(self, low_w: int, high_w: int, since_ms: int) -> None:
         """Take in a reading between two bounds that came `since_ms` after the last one.
@@ -69,7 +70,7 @@ class Mean:
 
 
 class SolarLimit:
-    """Mode "only": sun alone, bridged by a share of grid energy; mode "minimum": never below 6 A."""
+    """Mode "only": sun, and a share of grid energy to bridge what it lacks; mode "minimum": never below 6 A."""
 
     def __init__(self, reader, house, settings, offer, snapshot, clock, log, budget):
         self._reader = reader
@@ -82,6 +83,7 @@ class SolarLimit:
         self._budget = budget
         self._fast = Mean(_FAST_MS)
         self._slow = Mean(_SLOW_MS)
+        self._long = Mean(_LONG_MS)
         self._start = Dwell(0)
         self._unused = Dwell(_UNUSED_MS)
         self._blind = Dwell(_BLIND_MS)
@@ -89,9 +91,8 @@ class SolarLimit:
         self._off = Timer()
         self._at = clock.ticks_ms()
         self._limit_ma = None
-        # The account, in mWs: bridged by the grid in all, and since the sun last carried the charge; from the sun.
+        # What grid and sun have given to this charge, in mWs.
         self._grid_mws = 0
-        self._bridge_mws = 0
         self._sun_mws = 0
         self.state = OFF
         reader.listeners.append(self.update)
@@ -144,24 +145,26 @@ class SolarLimit:
         self._fast.add(house.surplus_low_w, house.surplus_high_w, since_ms)
         self._slow.add(house.surplus_low_w, house.surplus_high_w, since_ms)
 
-    def _volts_mv(self):
-        return self._house.volts_mv(self._house.likely_phases())
-
     def least_w(self) -> int:
         """What the car needs at 6 A on its phases; a car never seen is tried with a single one's."""
-        return self._volts_mv() // 1000 * _LEAST_MA // 1000
+        return self._house.volts_mv(self._house.likely_phases()) // 1000 * _LEAST_MA // 1000
+
+    def needed_w(self) -> int:
+        """The surplus that starts a charge: the car's least power without the share that the grid may add."""
+        return self.least_w() * (100 - self._settings["solar_grid_percent"]) // 100
 
     def _begin(self, now):
         self.state = CHARGING
         self._start.update(now, False)
-        self._grid_mws = self._bridge_mws = self._sun_mws = 0
+        self._grid_mws = self._sun_mws = 0
+        self._long.clear(_WHOLE)
         self._on.start(now, _ON_MS)
         self._log.add("info", _NAME, "solar_start", "%d W of sun are there for the car" % self._slow.w)
 
     # -- waiting ---------------------------------------------------------------------------------------
 
     def _wait(self, now):
-        needed_w = self.least_w() * (100 - self._settings["solar_grid_percent"]) // 100
+        needed_w = self.needed_w()
         self._start.ms = self._settings["solar_start_s"] * 1000
         carried = self._slow.w >= needed_w
         if self._start.update(now, carried) and not self._off.running and not self._budget.wait_s():
@@ -193,26 +196,19 @@ class SolarLimit:
         sun_w = max(0, min(car_w, self._fast.w))
         self._sun_mws += sun_w * since_ms
         self._grid_mws += (car_w - sun_w) * since_ms
-        if self._fast.w >= self.least_w():
-            self._bridge_mws = 0
-        else:
-            self._bridge_mws += (car_w - sun_w) * since_ms
+        # How much of the least power the sun gives, in permille: the phases may show themselves meanwhile.
+        permille = min(_WHOLE, self._fast.w * _WHOLE // self.least_w())
+        self._long.add(permille, permille, since_ms)
 
     def _judge(self, now):
-        """End the charge when the sun has not carried it for longer than the account allows."""
-        least_w = self.least_w()
-        short = self._fast.w < least_w
-        if self._unused.update(now, short and not self._view.charging):
+        """End the charge when the sun has not carried it for long, or at once when the car does not take it."""
+        if self._unused.update(now, self._fast.w < self.needed_w() and not self._view.charging):
             self._stop(now, "the sun is gone and the car does not charge")
-        elif short and self._view.charging and not self._on.running and self._spent(least_w):
-            self._stop(now, "the grid has added %d Wh" % (self._grid_mws // _MWS_PER_WH))
-
-    def _spent(self, least_w):
-        """Whether both the bridge over a cloud and the grid's share are used up, or the bridge alone without sun."""
-        if self._bridge_mws < least_w * _BRIDGE_MS:
-            return False
-        share_mws = self._sun_mws // 100 * self._settings["solar_grid_percent"]
-        return self._slow.w * 100 < least_w * _MOSTLY_PERCENT or self._grid_mws >= share_mws
+            return
+        enough = (100 - self._settings["solar_grid_percent"]) * _STOP_PERCENT // 10
+        if not self._on.running and self._long.w < enough and self._view.charging:
+            text = "the sun gave %d %% of 6 A in the last quarter of an hour"
+            self._stop(now, text % (max(0, self._long.w) // 10))
 
     def _stop(self, now, why):
         self._unused.update(now, False)
@@ -223,7 +219,8 @@ class SolarLimit:
         self._set(0, why)
 
     def _follow(self):
-        volts_mv = self._volts_mv()
+        # Until the car has shown its phases it may use all of them.
+        volts_mv = self._house.volts_mv(self._house.phases)
         watts = max(0, self._fast.w)
         ma = max(_LEAST_MA, min(_MOST_MA, watts * 1000 // (volts_mv // 100) * 10))
         last_ma = self._limit_ma
@@ -244,7 +241,7 @@ class SolarLimit:
             "mode": self._settings["solar_mode"],
             "state": _STATES[self.state],
             "surplus_w": self._fast.w if known else None,
-            "needed_w": self.least_w() if known else None,
+            "needed_w": self.needed_w() if known else None,
             "sun_wh": self._sun_mws // _MWS_PER_WH,
             "grid_wh": self._grid_mws // _MWS_PER_WH,
             "switching": self._budget.status(),

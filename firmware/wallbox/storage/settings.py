@@ -22,7 +22,7 @@ SCHEMA = (
     ("unbalance_a", 0, (0, (6, 32)), "A"),  # 0: no limit; VDE-AR-N 4100: 4.6 kVA, 20 A
     ("solar_mode", "off", ("off", "only", "minimum"), ""),  # R21
     ("solar_start_s", 60, ((10, 600),), "s"),  # R21: enough sun for this long before a start
-    ("solar_grid_percent", 10, ((0, 50),), "%"),  # R21: the grid's share in a charge, to bridge clouds
+    ("solar_grid_percent", 20, ((0, 60),), "%"),  # R21: what the grid may add of the least power
     ("solar_starts_hour", 4, ((1, 30),), ""),  # R39
     ("solar_starts_day", 20, ((1, 100),), ""),  # R39
     ("access_control", False, (), ""),  # R2, R3
