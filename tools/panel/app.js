@@ -3,6 +3,7 @@
 import { addSample, setHistory, setLimit } from "./chart.js";
 import { limitCar, setUpControls, showControls } from "./controls.js";
 import { $, setText } from "./dom.js";
+import { setUpEnergy, showEnergy } from "./energy.js";
 import { setUpFaults, showFaultButtons } from "./faults.js";
 import { Link } from "./link.js";
 import { addEntries, setEntries } from "./log.js";
@@ -38,6 +39,7 @@ async function request(name, args) {
 
 function show() {
   showControls(state, world, fuseA);
+  showEnergy(state);
   showFaultButtons(Object.keys(world.faults), connected);
   limitCar(connected);
 }
@@ -109,4 +111,5 @@ const link = new Link({
 
 setUpControls(request);
 setUpFaults(request);
+setUpEnergy(request);
 setUpSettings(link, request, useSettings);

@@ -41,9 +41,35 @@ export const LIMITS = {
   meter: ["House meter", "what the house leaves of the connection"],
   solar: ["Solar", "what the sun gives"],
   peak_shaving: ["Peak shaving", "the grid operator's contact is closed"],
+  grid: ["Weak grid", "voltage or frequency of the grid is low"],
   temperature: ["Temperature", "the wallbox is warm"],
+  check: ["Meter check", "the charge is stepped to check the meter"],
   backend: ["Backend", "charging profile of the backend"],
   iso15118: ["Car's schedule", "agreed with the car"],
+};
+
+export const SOLAR_MODES = { off: "Off", only: "Sun only", minimum: "Minimum + sun" };
+export const SOLAR_STATES = { off: "Off", waiting: "Waiting for sun", charging: "Charging with the sun" };
+
+/** Days to play: points of [hour, L1 A, L2 A, L3 A, sun W], joined by straight lines. */
+export const PROFILES = {
+  sunny: {
+    name: "Sunny summer day",
+    points: [[0, 1, 1, 1, 0], [5.5, 1, 1, 1, 0], [7, 6, 2, 3, 900], [9, 2, 2, 2, 4500], [13, 3, 2, 2, 9500], [17, 3, 3, 2, 5500], [19, 9, 5, 4, 2000], [21, 4, 3, 2, 0], [24, 1, 1, 1, 0]],
+  },
+  clouds: {
+    name: "Sun and clouds",
+    clouds: true,
+    points: [[0, 1, 1, 1, 0], [6, 1, 1, 1, 0], [7, 6, 2, 3, 600], [9, 2, 2, 2, 4000], [13, 3, 2, 2, 9000], [17, 3, 3, 2, 4500], [19, 9, 5, 4, 800], [21, 4, 3, 2, 0], [24, 1, 1, 1, 0]],
+  },
+  winter: {
+    name: "Grey winter day",
+    points: [[0, 4, 4, 4, 0], [6, 6, 5, 5, 0], [8, 9, 6, 6, 0], [12, 5, 4, 4, 1200], [15, 5, 5, 4, 500], [16.5, 6, 5, 5, 0], [19, 12, 9, 8, 0], [22, 5, 5, 4, 0], [24, 4, 4, 4, 0]],
+  },
+  evening: {
+    name: "Busy evening",
+    points: [[0, 1, 1, 1, 0], [7, 4, 2, 2, 500], [13, 2, 2, 2, 3000], [17, 5, 3, 3, 800], [18, 19, 8, 6, 0], [18.5, 23, 12, 7, 0], [19.5, 14, 20, 9, 0], [21, 6, 5, 4, 0], [24, 1, 1, 1, 0]],
+  },
 };
 
 /** Settings in groups: [key, label, unit, choices or null for a free field, hint]. */
