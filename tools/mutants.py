@@ -68,7 +68,16 @@ CORE = tuple(sorted({name for names in OWN.values() for name in names}))
 # Then what takes longer: the loop on the simulated plant, and the whole firmware, without what takes very long or
 # concerns the simulator alone.
 PLANT = "test_control"
-WHOLE = ("test_faults.py", "test_charging.py", "test_power.py", "test_access.py", "test_load.py")
+WHOLE = (
+    "test_faults.py",
+    "test_charging.py",
+    "test_power.py",
+    "test_access.py",
+    "test_load.py",
+    "test_wakeup.py",
+    "test_contactor.py",
+    "test_trips.py",
+)
 WHOLE_WITHOUT = "not a_day_of and not any_flash_write and not rated_current_is_offered"
 DEPTHS = ("own", "core", "whole")
 

@@ -1,8 +1,13 @@
 """Corners of the control loop in which two things happen within the same half second."""
 
+import asyncio
+
+from control_bench import Rig as Bench
+from storage_help import Log, scratch
 from test_control import SETTINGS, Rig
 
 from wallbox.charging import control as loop
+from wallbox.charging.wakeup import SHORT
 from wallbox.protection import faults as f
 
 
@@ -152,3 +157,124 @@ def test_the_delay_for_a_car_found_at_the_start_is_noted_once_and_costs_no_memor
         assert not rig.control._delay.running
     finally:
         SETTINGS["restart_delay_max_s"] = 0
+
+
+def asleep(**settings):
+    """A car in B that does not take its offer, and 29.9 s of that."""
+    bench = Bench(wake_up=True, **settings)
+    bench.step(60)
+    bench.pilot.car = "B"
+    bench.until("B2")
+    bench.step(2_990)
+    bench.told()
+    bench.pilot.commands.clear()
+    return bench
+
+
+def test_a_car_that_sleeps_is_woken_by_four_seconds_of_state_f_and_offered_anew_after_a_pause():
+    bench = asleep()
+    bench.step(20)
+    assert bench.state == "F" and bench.pilot.commands == [0]
+    assert (loop.EVENT_WAKE, SHORT, 0) in [entry[1] for entry in bench.told()]
+    begun = bench.ms
+    took = bench.until("B1", 600)
+    assert 3_900 <= took <= 4_100, took
+    assert bench.pilot.commands == [0, 1000]
+    took = bench.until("B2")
+    assert took >= 750 and bench.pilot.commands[:2] == [0, 1000] and 0 < bench.pilot.commands[2] < 1000
+    bench.pilot.car = "C"
+    bench.step(100)
+    assert (loop.EVENT_WAKE, SHORT, 1) in [entry[1] for entry in bench.told()]
+    assert bench.ms > begun
+
+
+def test_without_the_setting_no_car_is_woken():
+    bench = asleep()
+    bench.settings["wake_up"] = False
+    bench.control.configure(bench.settings)
+    bench.step(4_000)
+    assert bench.state == "B2" and bench.pilot.commands == []
+
+
+def test_a_wake_up_that_is_called_off_keeps_state_f_for_its_least_time():
+    bench = asleep()
+    bench.step(20)
+    bench.session.authorised = False
+    bench.step(2)
+    assert bench.state == "F"
+    took = bench.until("B1")
+    assert 200 <= took <= 340, took
+
+
+def test_no_wake_up_begins_while_the_level_changes_or_the_contactor_is_not_ready():
+    bench = asleep()
+    bench.step(8)
+    # A few samples of another level just as it is due.
+    bench.pilot.car = "C"
+    bench.step(3)
+    bench.pilot.car = "B"
+    bench.step(60)
+    assert bench.state == "B2"
+    bench.until("F", 200)
+    bench = asleep()
+    ready = bench.control.contactor
+    ready._reclose.start(bench.clock.now_ms, 5_000)
+    bench.step(400)
+    assert bench.state == "B2"
+    bench.until("F", 300)
+
+
+def test_a_red_fault_is_recorded():
+    bench = Bench()
+    bench.control.recorder.attach(scratch("control-recorder"), Log())
+    bench.clock.uptime_ms = lambda: bench.clock.now_ms
+    bench.clock.utc_s = lambda: None
+    bench.step(60)
+    bench.supply.pe_ok = False
+    bench.step(200)
+    bench.control.recorder.save()
+    assert [trip["fault"] for trip in bench.control.recorder.status()] == ["pe_lost"]
+
+
+def test_a_restart_delay_that_runs_from_the_start_is_told_and_no_car_starts_another():
+    bench = Bench(begin=False)
+    bench.delay.running = True
+    bench.delay.drawn_s = 77
+    bench.control.configure(bench.settings)
+    bench.control.begin()
+    assert bench.ring.get() == (loop.EVENT_DELAY, 77, 0)
+    bench.pilot.car = "B"
+    bench.step(100)
+    assert [call for call in bench.delay.calls if call[0] == "car"] == []
+
+
+def test_the_ring_s_events_have_codes_of_their_own():
+    names = [name for name in dir(loop) if name.startswith("EVENT_")]
+    assert len(names) == 8 and len({getattr(loop, name) for name in names}) == len(names), names
+
+
+def test_a_tick_later_than_a_period_ends_the_measure_of_the_contactor_s_times():
+    for late_ms, timed in ((0, True), (10, True), (11, False), (40, False)):
+        bench = Bench()
+        bench.step(60)
+        bench.control.contactor.timed = True
+
+        class Ticker:
+            deadline_ms = 60
+            left = 2
+
+            async def wait(self):
+                self.left -= 1
+                if not self.left:
+                    raise asyncio.CancelledError
+
+        ticker = Ticker()
+        ticker.late_ms = late_ms
+        bench.clock.ticker = lambda _period, _due, ticker=ticker: ticker
+        told = []
+        try:
+            asyncio.run(bench.control.run(told.append))
+        except asyncio.CancelledError:
+            pass
+        assert bench.control.contactor.timed is timed, late_ms
+        assert told == [60]

@@ -57,6 +57,15 @@ def test_unplugging_clears_only_what_waits_for_it_and_is_gone():
     assert [fault["name"] for fault in faults.status()] == ["residual_current", "weld", "short_circuit"]
 
 
+def test_unplugging_leaves_faults_with_another_end_even_when_their_cause_is_gone():
+    faults, _, cleared = register()
+    for fault in (f.WELD, f.RESIDUAL_CURRENT, f.PE_LOST, f.OVER_CURRENT):
+        faults.report(fault, True, 0, 0)
+        faults.report(fault, False, 0, 10)
+    faults.unplugged()
+    assert cleared == [f.OVER_CURRENT]
+
+
 def test_only_weld_and_residual_current_are_remembered_over_a_power_cut():
     faults, raised, _ = register()
     faults.restore((1 << f.COUNT) - 1)

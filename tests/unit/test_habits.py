@@ -252,3 +252,21 @@ def test_a_kind_of_wake_up_that_is_not_known_is_none():
     memory = Memory()
     memory.keep({"id_tag": None, "wake": "horn", "woken": 3, "follow_ms": None, "phases": 3})
     assert Box(memory).wake.preferred == NONE
+
+
+def test_a_car_that_takes_just_a_minute_is_measured_and_one_that_takes_longer_is_not():
+    for looks, took in ((240, 60_000), (241, 60_250), (242, None)):
+        box = Box()
+        box.look((16, 16, 16), 16, 4)
+        box.look((16, 16, 16), 10, looks)
+        box.look((10, 10, 10), 10)
+        assert box.end()["follow_ms"] == took, looks
+
+
+def test_a_rising_offer_is_never_timed_as_a_fall():
+    box = Box()
+    # It takes more than it is offered, so a rise to less than that is no goal.
+    box.look((14, 14, 14), 6, 4)
+    box.look((14, 14, 14), 10, 4)
+    box.look((10, 10, 10), 10, 4)
+    assert box.end()["follow_ms"] is None

@@ -194,3 +194,93 @@ def test_what_the_loop_calls_allocates_nothing_even_when_sums_are_full():
     finally:
         micropython.heap_unlock()
     assert health.status()["load_sum_ma"] == (1 << 30) - 1
+
+
+class Kept:
+    """Stands in for the store; `refuses` while flash does."""
+
+    def __init__(self):
+        self.refuses = False
+        self.saved = None
+        self.saves = 0
+
+    def load(self):
+        return None
+
+    def save(self, value):
+        if self.refuses:
+            raise OSError(5)
+        self.saved = value
+        self.saves += 1
+
+
+def kept():
+    store, log, health = Kept(), Log(), Health()
+    health.attach(store, log)
+    return store, log, health
+
+
+def test_what_is_stored_keeps_its_order_and_scale_so_that_a_new_firmware_reads_an_old_book():
+    store, _, health = kept()
+    health.open(7_000)
+    health.open(3_000)
+    times(health, OPENING, 20, 1)
+    times(health, OPENING, 36, 1)
+    times(health, CLOSING, 30, 1)
+    health.update(0, False, True)
+    health.update(5_000, True, True)
+    health.operations = 7
+    health.update(5_000, False, False)
+    # Operations; openings under load, largest, sum; seconds closed; then count, sum, recent in 1/16 ms, worst of
+    # opening and closing.
+    assert store.saved == [7, 2, 7000, 10000, 5, 2, 56, 352, 36, 1, 30, 480, 30], store.saved
+
+
+def test_seconds_closed_are_whole_and_lose_nothing():
+    _, _, health = kept()
+    health.update(0, False, False)
+    health.update(4_999, True, False)
+    assert health.status()["closed_s"] == 4
+    health.update(5_000, True, False)
+    assert health.status()["closed_s"] == 5
+
+
+def test_a_new_box_writes_its_book_with_the_twentieth_operation():
+    store, _, health = kept()
+    for operations in range(1, 21):
+        health.operations = operations
+        assert store.saves == 0
+        health.update(0, False, True)
+    assert store.saves == 1
+
+
+def test_a_flash_that_refuses_again_after_it_worked_is_logged_again():
+    store, log, health = kept()
+    for refuses in (True, True, False, True):
+        store.refuses = refuses
+        health.update(0, False, True)
+        health.update(0, False, False)
+    assert log.codes() == ["flash_refused", "flash_refused"]
+
+
+def test_the_first_time_of_a_new_contactor_is_its_mean():
+    health = fresh("one")
+    times(health, OPENING, 20, 1)
+    assert health.status()["opening"] == {"new_ms": 20, "recent_ms": 20, "worst_ms": 20}
+
+
+def test_a_drift_at_the_limit_is_none_and_one_of_half_of_it_ends_the_warning():
+    health = fresh("limits-below")
+    times(health, OPENING, 50, 50)
+    times(health, OPENING, 35, 200)
+    assert health.status()["opening"]["recent_ms"] == 35 and judged(health) is None
+    health = fresh("limits")
+    times(health, OPENING, 20, 50)
+    times(health, OPENING, 35, 200)
+    assert judged(health) is None
+    times(health, OPENING, 37, 200)
+    assert judged(health) == "opening"
+    times(health, OPENING, 28, 200)
+    assert judged(health) == "opening"
+    times(health, OPENING, 26, 200)
+    assert judged(health) is None

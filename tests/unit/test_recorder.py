@@ -6,8 +6,10 @@ import micropython
 from storage_help import Log, cut_everywhere, read, scratch, write
 from virtual_time import Record
 
+from wallbox.protection import recorder as module
 from wallbox.protection.faults import DIODE, OVER_CURRENT, PE_LOST, SHORT_CIRCUIT, WELD
 from wallbox.protection.recorder import FaultRecorder
+from wallbox.storage.store import read_copy, write_copy
 
 C2 = 5
 
@@ -330,3 +332,148 @@ def test_taking_over_and_writing_a_trip_needs_less_than_8_kb_of_heap():
     finally:
         gc.enable()
     assert 3_000 < taken < 8 * 1024, taken
+
+
+def test_a_trip_is_complete_one_second_after_its_trigger():
+    rig = fresh("complete")
+    rig.steps(300)
+    rig.faults.red = 1 << DIODE
+    rig.steps(100)
+    rig.recorder.save()
+    assert rig.faults_told() == []
+    rig.steps(1)
+    rig.recorder.save()
+    assert rig.faults_told() == ["diode"]
+    times = [row[0] for row in rig.rows()]
+    # The first sample is the newest that is 2 s old or more.
+    assert (times[0], times[-1]) == (-2_010, 1_000), times
+
+
+def test_a_sample_of_just_two_seconds_before_is_the_first_one():
+    rig = fresh("exact")
+    rig.steps(10)
+    rig.steps(100, 1_000)
+    rig.trip(DIODE)
+    times = [row[0] for row in rig.rows()]
+    assert times[0] == -2_010 and times[1] == -1_010, times[:3]
+    rig = fresh("exact-2")
+    rig.steps(10)
+    rig.steps(100, 1_000)
+    rig.faults.red = 1 << DIODE
+    rig.steps(1, 1_000)
+    rig.steps(101)
+    rig.recorder.save()
+    times = [row[0] for row in rig.rows()]
+    assert times[:3] == [-2_000, -1_000, 0], times[:3]
+
+
+def test_a_trip_of_a_young_box_holds_its_own_samples_only():
+    rig = fresh("young")
+    rig.steps(4)
+    rig.trip(DIODE)
+    times = [row[0] for row in rig.rows()]
+    assert times == sorted(times) and times[0] >= -40 and times[-1] == 1_120, times
+    assert len(times) < 65
+
+
+def test_a_trip_that_is_taken_over_late_holds_what_the_ring_still_has():
+    rig = fresh("late")
+    rig.steps(600)
+    rig.faults.red = 1 << DIODE
+    rig.steps(101)
+    rig.steps(150)
+    rig.recorder.save()
+    rows = rig.rows()
+    assert len(rows) == 166
+    times = [row[0] for row in rows]
+    assert times == sorted(times) and times[-1] == 2_500 and times[0] < -700, (times[0], times[-1])
+
+
+def test_the_time_of_a_trip_is_that_of_its_trigger_however_late_it_is_taken_over():
+    rig = fresh("utc")
+    rig.steps(10)
+    rig.faults.red = 1 << DIODE
+    rig.steps(1)
+    rig.steps(200)
+    rig.recorder.save()
+    assert rig.recorder.status()[0]["utc"] == "2027-01-15T07:59:58Z"
+    assert rig.recorder.status()[0]["uptime_ms"] == 50_110
+
+
+def test_an_unknown_time_stays_unknown_also_for_a_trip_that_is_taken_over_at_once():
+    rig = fresh("no-utc")
+    rig.clock.utc = None
+    rig.steps(10)
+    rig.faults.red = 1 << DIODE
+    rig.steps(1)
+    rig.steps(300)
+    rig.recorder.save()
+    assert rig.recorder.status()[0]["utc"] is None
+
+
+def test_a_sample_tells_state_command_and_poles_apart():
+    rig = fresh("bits")
+    rig.view.contactor_live = 0b010
+    rig.steps(1)
+    rig.clock.ms += 10
+    rig.faults.red = 1 << DIODE
+    rig.recorder.note(rig.clock.ms, 4)
+    rig.steps(101)
+    rig.recorder.save()
+    trigger = [row for row in rig.rows() if row[0] == 0][0]
+    assert trigger[-1] == 4 << 4 | 8 | 0b010, trigger
+
+
+def test_records_carry_their_version_and_those_of_another_are_left_alone():
+    folder = scratch("recorder-version")
+    rig = Rig(folder)
+    rig.trip(DIODE)
+    found = read_copy(folder + "/trip.1")
+    assert found[:2] == (1, 1)
+    write_copy(folder + "/trip.2", 2, 2, found[2])
+    write_copy(folder + "/trip.3", 0, 3, found[2])
+    again = Rig(folder)
+    assert [trip["sequence"] for trip in again.recorder.status()] == [1]
+    assert again.log.codes() == []
+
+
+def test_a_refused_trip_is_tried_again_after_a_minute_and_a_later_refusal_is_logged_again():
+    rig = fresh("retry")
+    tries = []
+    works = []
+
+    def write(path, version, sequence, payload):
+        tries.append(rig.clock.uptime_s())
+        if not works:
+            raise OSError(5)
+
+    former = module.write_copy
+    module.write_copy = write
+    try:
+        rig.trip(DIODE)
+        for _ in range(240):
+            rig.steps(50)
+            rig.recorder.save()
+        assert [second - tries[0] for second in tries] == [0, 60, 120], tries
+        works.append(True)
+        for _ in range(130):
+            rig.steps(50)
+            rig.recorder.save()
+        assert len(tries) == 4 and rig.log.codes() == ["flash_refused"]
+        works.clear()
+        rig.trip(PE_LOST)
+        assert rig.log.codes() == ["flash_refused", "flash_refused"]
+    finally:
+        module.write_copy = former
+
+
+def test_while_the_newest_trip_waits_in_ram_older_ones_are_read_from_flash():
+    folder = scratch("recorder-older")
+    rig = Rig(folder)
+    rig.steps(300)
+    rig.trip(PE_LOST)
+    rows = rig.rows()
+    rig.recorder._path = "/there/is/no/such/folder"
+    rig.trip(DIODE)
+    rig.recorder._path = folder + "/trip."
+    assert rig.rows(1) == rows and rig.rows(0) != rows

@@ -443,3 +443,37 @@ def test_no_checkpoint_while_a_session_ends():
     rig.step(False)
     rig.session._checkpoint()
     assert rig.store.calls[-1][0] == "open"
+
+
+def test_who_listens_hears_of_each_begin_and_end():
+    rig = Rig()
+    told = []
+    rig.session.listeners.append(told.append)
+    rig.step(True).store_changes()
+    assert told == [True]
+    rig.step(True, 5_000).step(False).store_changes()
+    assert told == [True, False]
+
+
+def test_who_listens_hears_of_a_session_taken_up_after_a_power_cut():
+    record = {"id": 7, "id_tag": None, "energy_wh": 100, "duration_s": 60}
+    rig = Rig(record=record)
+    told = []
+    session = Session(
+        rig.clock, {"access_control": False, "authorisation_timeout_s": 60}, rig.store, rig.log, lambda: None
+    )
+    session.listeners.append(told.append)
+    session.begin(0)
+    assert told == [True]
+
+
+def test_an_interrupted_session_waits_anew_for_each_time_that_the_pilot_is_not_known():
+    record = {"id": 7, "id_tag": None, "energy_wh": 100, "duration_s": 60}
+    rig = Rig(record=record)
+    for _ in range(3):
+        rig.step(False, 5_500, known=False)
+    # Known again, without a car: five seconds from the last time that it could not be told.
+    rig.step(False, 100)
+    assert rig.session.active
+    rig.step(False, 5_500)
+    assert not rig.session.active or rig.ended()

@@ -123,3 +123,16 @@ def test_a_fault_that_clears_by_itself_says_when_rounded_up():
     for now, until in ((4000, 1030), (4001, 1030), (4999, 1030), (5000, 1029), (34_000, 1000)):
         rig.clock.now_ms = now
         assert rig.answer()[4] == until, now
+
+
+def test_a_car_that_is_being_woken_is_told_so_with_the_time_that_is_left():
+    rig = Rig()
+    rig.view.charging = False
+    rig.wake.left_ms = lambda now: 3_001 + now - 5000
+    assert rig.answer()[0] == "car_not_ready" and rig.answer()[4] == 1004
+    rig.wake.under_way = True
+    assert rig.answer() == ("waking", "The car seems to sleep: it is being woken up.", "wallbox", None, 1004)
+    rig.wake.left_ms = lambda now: 30_030_000
+    assert rig.answer()[4] == 1000 + 30_030
+    rig.wake.left_ms = lambda now: 0
+    assert rig.answer()[4] is None

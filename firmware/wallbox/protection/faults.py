@@ -192,12 +192,13 @@ class Faults:
 
     def unplugged(self) -> None:
         """No car is there: end what was latched until then and is not seen any more."""
-        if not self.active & _UNPLUG_MASK:
-            return
-        for fault in range(COUNT):
-            bit = 1 << fault
-            if self.active & _UNPLUG_MASK & bit and not self.condition & bit:
+        over = self.active & _UNPLUG_MASK & ~self.condition
+        fault = 0
+        while over:
+            if over & 1:
                 self.clear(fault)
+            over >>= 1
+            fault += 1
 
     def take_f_request(self) -> bool:
         """True once after a fault that asks for state F was raised."""

@@ -143,7 +143,6 @@ class FaultRecorder:
         trips = self._trips
         sequence = trips[0][0] if trips else 0
         if self._waiting:
-            self._waiting = None
             del trips[0]
         else:
             sequence += 1
@@ -153,10 +152,10 @@ class FaultRecorder:
         self._ready = 0
         clock = self._clock
         age_ms = ticks_diff(clock.ticks_ms(), self._ready_at)
-        utc_s = clock.utc_s() or 0
+        utc_s = clock.utc_s()
+        utc_s = utc_s - age_ms // 1000 if utc_s else 0
         first, ms = self._first()
-        head = ms, utc_s and utc_s - age_ms // 1000, clock.uptime_ms() - age_ms, CATALOGUE[fault][0].encode()
-        data = bytearray(pack(_HEAD, *head))
+        data = bytearray(pack(_HEAD, ms, utc_s, clock.uptime_ms() - age_ms, CATALOGUE[fault][0].encode()))
         end = self._newest + _WORDS
         if first >= end:
             data.extend(self._ring[first:])
