@@ -17,12 +17,14 @@ SAMPLE_EVERY = 5
 HISTORY_MS = 300_000
 HISTORY_SAMPLES = 1_500
 LOG_KEPT = 2_000
+NOMINAL_V = 230
 
 
 def sample_of(state: dict) -> list:
-    """One point of the chart: [plant ms, offered A, pilot high V or None, house A, car A].
+    """One point of the chart: [plant ms, offered A, pilot high V or None, house A, car A, sun A, who limits].
 
-    House and car are the busiest phase. House is what the connection carries without the car, sun deducted.
+    House and car are the busiest phase. House is what the connection carries without the car, sun deducted. Sun is what
+    each phase has of it.
     """
     pilot = state.get("pilot") or {}
     draw = (state.get("car") or {}).get("draw_a") or [0]
@@ -36,6 +38,8 @@ def sample_of(state: dict) -> list:
         volts,
         round(house, 2),
         round(max(draw), 2),
+        round((state.get("house") or {}).get("pv_w", 0) / (3 * NOMINAL_V), 2),
+        state.get("limited_by") or "",
     ]
 
 

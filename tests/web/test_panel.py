@@ -238,3 +238,33 @@ def test_virtual_time_moves_only_when_it_is_advanced(page, launch):
     assert page.text("#clock") == before, "time moved by itself"
     page.click('[data-advance="3600"]')
     page.wait(lambda: page.text("#clock")[11:13] != before[11:13], "an hour has passed", 60)
+
+
+def test_the_energy_card_chooses_how_the_sun_is_used_and_says_what_it_waits_for(page, launch):
+    box = launch()
+    page.open(box.url)
+    page.wait_text("#phase", "Ready")
+    page.click('[data-solar="only"]')
+    page.wait(
+        lambda: page.run("return document.querySelector('[data-solar=only]').getAttribute('aria-pressed')") == "true",
+        "the mode is chosen",
+        CHARGE_SECONDS,
+    )
+    page.wait_text("#sun-text", "Waiting for sun", CHARGE_SECONDS)
+    page.click("#plug-button")
+    page.wait_text("#why", "solar", CHARGE_SECONDS)
+    page.wait_text("#limit-text", "by Solar", CHARGE_SECONDS)
+
+
+def test_a_day_that_plays_moves_house_and_sun_and_the_chart_tells_the_sun(page, launch):
+    page.open(launch().url)
+    page.wait_text("#phase", "Ready")
+    before = page.text("#day-time")
+    page.click("#play-day")
+    page.wait(lambda: page.text("#day-time") not in ("", before), "the day goes on", CHARGE_SECONDS)
+    page.wait(lambda: page.text("#flow-sun") != "0.0 kW", "the sun shines", CHARGE_SECONDS)
+    page.wait(lambda: float(page.run("return document.getElementById('sun').value")) > 0, "the slider follows")
+    label = "return document.getElementById('chart').getAttribute('aria-label')"
+    page.wait(lambda: "ampere a phase" in page.run(label), "the chart is told in words", CHARGE_SECONDS)
+    page.click("#play-day")
+    page.wait_text("#play-day", "Play")

@@ -1,17 +1,22 @@
-// The last five minutes on a canvas: offered current, what the car draws, the house, and the pilot's level.
+// The last five minutes on a canvas: offered current, car, house, sun, the pilot's level, and who limits the current.
 
 import { $, make, setMark, setText } from "./dom.js";
+import { LIMITS, plain } from "./words.js";
 
 const WINDOW_MS = 300_000;
-const PAD = { left: 34, right: 40, top: 12, bottom: 26 };
+const PAD = { left: 34, right: 40, top: 28, bottom: 26 };
+// The band over the curves that tells who limits: its height, and how wide a part must be to carry its name.
+const BAND = 15;
+const NAMED_PX = 44;
 const PILOT_TOP_V = 14;
 const AMPS_STEP = 8;
 const SPEAK_MS = 10_000;
-// Sample: [plant ms, offered A, pilot V or null, house A, car A].
+// Sample: [plant ms, offered A, pilot V or null, house A, car A, sun A, name of the limit that decides].
 const SERIES = [
   { name: "Offered", index: 1, colour: "--accent", unit: "A", width: 2.4 },
   { name: "Car", index: 4, colour: "--car", unit: "A", width: 0, area: true },
   { name: "House", index: 3, colour: "--house", unit: "A", width: 1.8 },
+  { name: "Sun", index: 5, colour: "--sun", unit: "A", width: 1.8 },
   { name: "Pilot high", index: 2, colour: "--pilot", unit: "V", width: 1.4, volts: true },
 ];
 
@@ -54,7 +59,7 @@ function colour(name) {
 
 function scales() {
   const box = canvas.getBoundingClientRect();
-  const highest = Math.max(32, limitA ?? 0, ...samples.map((s) => Math.max(s[1], s[3], s[4])));
+  const highest = Math.max(32, limitA ?? 0, ...samples.map((s) => Math.max(s[1], s[3], s[4], s[5])));
   const lowest = Math.min(0, ...samples.map((s) => s[3]));
   const top = Math.ceil((highest + 1) / AMPS_STEP) * AMPS_STEP;
   const bottom = Math.floor(lowest / AMPS_STEP) * AMPS_STEP;
@@ -139,6 +144,34 @@ function drawSeries(s, series) {
   context.setLineDash([]);
 }
 
+/** Who limits the current: parts of a band with the name, told apart by the line between them too. */
+function drawBand(s) {
+  context.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  let from = 0;
+  for (let i = 1; i <= samples.length; i += 1) {
+    if (i < samples.length && samples[i][6] === samples[from][6]) continue;
+    const left = Math.max(PAD.left, s.x(samples[from][0]));
+    const right = i < samples.length ? s.x(samples[i][0]) : PAD.left + s.width;
+    const name = samples[from][6];
+    from = i;
+    if (right <= left || !name) continue;
+    context.fillStyle = colour(name === "installer" || name === "cable" ? "--sunk" : "--accent-soft");
+    context.fillRect(left, PAD.top - BAND - 6, right - left, BAND);
+    context.fillStyle = colour("--text");
+    context.fillRect(left, PAD.top - BAND - 6, 1, BAND);
+    const words = winner(name);
+    if (right - left > Math.max(NAMED_PX, context.measureText(words).width + 10)) context.fillText(words, left + 5, PAD.top - BAND / 2 - 5.5);
+  }
+  context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  context.textBaseline = "alphabetic";
+}
+
+function winner(name) {
+  return LIMITS[name]?.[0] ?? plain(name);
+}
+
 function drawLimit(s) {
   if (limitA === null) return;
   context.strokeStyle = colour("--limit");
@@ -173,7 +206,7 @@ function drawPointer(s, sample) {
   context.fillStyle = colour("--soft");
   context.textAlign = x > s.box.width / 2 ? "right" : "left";
   const seconds = Math.round((s.end - sample[0]) / 1000);
-  context.fillText(`${seconds} s ago`, x + (x > s.box.width / 2 ? -6 : 6), PAD.top + 10);
+  context.fillText(`${seconds} s ago, ${winner(sample[6])}`, x + (x > s.box.width / 2 ? -6 : 6), PAD.top + 10);
 }
 
 function draw() {
@@ -189,7 +222,8 @@ function draw() {
   context.beginPath();
   context.rect(PAD.left, 0, s.width, s.box.height - PAD.bottom + 2);
   context.clip();
-  for (const series of [SERIES[1], SERIES[3], SERIES[2], SERIES[0]]) drawSeries(s, series);
+  for (const series of [SERIES[1], SERIES[4], SERIES[3], SERIES[2], SERIES[0]]) drawSeries(s, series);
+  drawBand(s);
   drawLimit(s);
   const sample = chosen(s);
   drawPointer(s, sample);
@@ -210,7 +244,7 @@ function describe() {
   const last = samples.at(-1);
   if (!last) return;
   const amps = samples.map((sample) => sample[1]);
-  const text = `Chart of the last five minutes. Offered now ${last[1].toFixed(1)} ampere, between ${Math.min(...amps).toFixed(1)} and ${Math.max(...amps).toFixed(1)}. House ${last[3].toFixed(1)} ampere, car ${last[4].toFixed(1)} ampere.`;
+  const text = `Chart of the last five minutes. Offered now ${last[1].toFixed(1)} ampere, between ${Math.min(...amps).toFixed(1)} and ${Math.max(...amps).toFixed(1)}. House ${last[3].toFixed(1)} ampere, car ${last[4].toFixed(1)} ampere, sun ${last[5].toFixed(1)} ampere a phase. Limited by: ${winner(last[6])}.`;
   setMark(canvas, "aria-label", text);
 }
 

@@ -109,5 +109,5 @@ export function showEnergy(state) {
   setText($("flow-grid-way"), grid < 0 ? "to the grid" : "from the grid");
   const winner = state.limited_by;
   const words = winner && !NOT_A_WINNER.includes(winner) ? (LIMITS[winner]?.[0] ?? plain(winner)) : "the installation";
-  setText($("limit-text"), state.allowed_a === undefined ? "" : `${state.allowed_a.toFixed(1)} A allowed, by ${words}`);
+  setText($("limit-text"), state.allowed_a === undefined ? "\u00a0" : `${state.allowed_a.toFixed(1)} A allowed, by ${words}`);
 }
