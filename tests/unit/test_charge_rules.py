@@ -726,8 +726,10 @@ def test_the_snapshot_follows_a_charge_and_tells_its_changes_once():
     assert (view.contactor_commanded, view.contactor_closed, view.contactor_live) == (True, True, 0b111)
     assert changed(rig)
     rig.supply.energy_mwh = 4321
+    rig.supply.frequency_mhz = 49_870
     rig.step(10)
     assert not changed(rig)
+    assert view.frequency_mhz == 49_870
     assert (view.high_mv, view.low_mv, view.duty_permille) == (6000, -12000, 266)
     assert (view.offered_ma, view.allowed_ma, view.energy_mwh) == (16000, 16000, 4321)
     rig.offer.set("meter", 12000, "house", "load")

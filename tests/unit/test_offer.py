@@ -75,6 +75,7 @@ def test_a_new_limit_says_nothing():
     offer, _ = made()
     limit = offer.limit("solar")
     assert (limit.ma, limit.reason, limit.owner, limit.until, limit.since_s) == (UNLIMITED_MA, "", "", None, 0)
+    assert limit.change_s is None
     assert offer.winner.name == "installer"
     assert offer.installer is offer.limit("installer")
     assert UNLIMITED_MA == 1 << 29
@@ -86,6 +87,14 @@ def test_a_limit_keeps_reason_owner_and_end():
     limit = offer.limit("backend")
     assert (limit.ma, limit.reason, limit.owner, limit.until) == (0, "schedule", "company", 700)
     assert offer.total_ma(0) == 0
+
+
+def test_a_limit_tells_when_its_owner_looks_again_until_it_is_set_without():
+    offer, _ = made()
+    offer.set("meter", 8000, "house", "load", change_s=90)
+    assert offer.limit("meter").change_s == 90
+    offer.set("meter", 8000, "house", "load")
+    assert offer.limit("meter").change_s is None
 
 
 def test_every_change_of_a_limit_is_told_and_clearing_nothing_is_not():

@@ -260,6 +260,15 @@ def test_a_change_between_two_levels_of_one_time_begins_it_again_unless_it_opens
         assert samples_until(pilot, LEVEL_A, now) == 2, "leaving C goes on counting"
 
 
+def test_what_opens_lends_no_time_to_a_level_that_does_not():
+    for level, high_mv, after in ((LEVEL_C, 9000, LEVEL_D), (LEVEL_D, 12000, LEVEL_C), (LEVEL_B, 12000, LEVEL_C)):
+        line, pilot, now = at_level(level)
+        line.high_mv = high_mv
+        now = steps(pilot, 2, now)
+        line.high_mv = MV[after]
+        assert samples_until(pilot, after, now) == 51, level
+
+
 def test_a_change_of_another_time_begins_at_its_own():
     line, pilot, now = at_level(LEVEL_C)
     line.high_mv = 15000
@@ -351,6 +360,20 @@ def test_in_state_f_nothing_is_read_and_after_it_the_level_is_found_anew():
     pilot.drive(1000, now)
     assert samples_until(pilot, LEVEL_C, now) == 3 + 11
     assert pilot.level == LEVEL_C
+
+
+def test_a_change_under_way_is_forgotten_in_state_f():
+    line, pilot, now = at_level(LEVEL_C)
+    line.high_mv = 9000
+    now = steps(pilot, 1, now)
+    assert pilot.timers[0].running
+    pilot.drive(0, now)
+    now = steps(pilot, 1, now)
+    assert not pilot.timers[0].running
+    now = steps(pilot, 30, now)
+    pilot.drive(1000, now)
+    line.high_mv = 15000
+    assert samples_until(pilot, INVALID, now) == 3 + 4
 
 
 def test_a_diode_is_proven_by_100_ms_between_minus_10_and_minus_13_v():
@@ -523,6 +546,7 @@ def test_a_level_is_steady_only_while_no_other_is_on_its_way():
     line.high_mv = 3000
     now = steps(pilot, 1, now)
     assert pilot.level == LEVEL_C and not pilot.steady_at(LEVEL_C)
+    assert not pilot.steady_at(LEVEL_D), "it is not accepted yet"
     line.high_mv = 6000
     steps(pilot, 1, now)
     assert pilot.steady_at(LEVEL_C)

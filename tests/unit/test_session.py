@@ -4,7 +4,7 @@ import asyncio
 
 from virtual_time import Log, VirtualTime
 
-from wallbox.charging.session import POWER_LOSS, STOPPED_BY_CARD, STOPPED_REMOTELY, UNPLUGGED, Session
+from wallbox.charging.session import POWER_LOSS, STOPPED_BY_CARD, STOPPED_REMOTELY, UNPLUGGED, UNSEEN, Session
 
 WRAP_MWH = 1 << 30
 
@@ -468,12 +468,54 @@ def test_who_listens_hears_of_a_session_taken_up_after_a_power_cut():
 
 
 def test_an_interrupted_session_waits_anew_for_each_time_that_the_pilot_is_not_known():
-    record = {"id": 7, "id_tag": None, "energy_wh": 100, "duration_s": 60}
-    rig = Rig(record=record)
+    rig = Rig(record=dict(RECORD, id_tag=None))
     for _ in range(3):
         rig.step(False, 5_500, known=False)
     # Known again, without a car: five seconds from the last time that it could not be told.
-    rig.step(False, 100)
-    assert rig.session.active
-    rig.step(False, 5_500)
-    assert not rig.session.active or rig.ended()
+    rig.step(False, 4_990)
+    assert rig.ended() == [] and rig.session.active
+    rig.step(False, 10)
+    assert rig.ended() == [("close", POWER_LOSS, 3000, 721)]
+
+
+def test_an_interrupted_session_waits_no_longer_for_a_pilot_that_is_known_in_time():
+    rig = Rig(record=RECORD)
+    rig.step(False, 4_000, known=False)
+    rig.step(False, 990)
+    assert rig.ended() == []
+    rig.step(False, 10)
+    assert rig.ended() == [("close", POWER_LOSS, 3000, 705)]
+
+
+def test_a_pilot_that_is_not_known_starts_no_wait_for_an_interrupted_session_where_there_is_none():
+    rig = Rig()
+    rig.step(False, known=False)
+    assert not rig.session.timers[1].running
+    rig.step(True).step(True, known=False)
+    assert not rig.session.timers[1].running
+    rig.step(True, 6_000)
+    assert rig.ended() == [] and rig.session.authorised
+
+
+def test_a_permission_ends_5_s_after_its_car_was_seen_last():
+    rig = Rig(access=True)
+    rig.step(True)
+    rig.session.authorise("04AA")
+    rig.store_changes()
+    rig.step(True, known=False)
+    rig.step(True, 4_990, known=False)
+    assert rig.ended() == [] and rig.session.authorised
+    rig.step(True, 10, known=False)
+    assert rig.ended() == [("close", UNSEEN, 0, 5)]
+    assert not rig.session.authorised
+
+
+def test_a_permission_that_waits_for_its_car_outlasts_what_hides_the_plug_and_moves_nothing():
+    rig = Rig(access=True)
+    rig.step(False)
+    rig.session.authorise("04AA")
+    for _ in range(10):
+        rig.step(False, 1_000, known=False)
+        assert rig.changes == 0, "the loop may rest"
+    rig.step(True)
+    assert rig.session.authorised and rig.session.id_tag == "04AA"

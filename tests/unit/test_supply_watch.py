@@ -206,6 +206,17 @@ def test_a_lost_pe_is_seen_after_100_ms_and_counts_as_was_chosen():
         assert rig.run(500) == told, mode
 
 
+def test_a_pe_that_is_not_watched_is_not_timed_until_it_is():
+    rig = Rig(pe_mode="off")
+    rig.hal.pe_ok = False
+    rig.run(50)
+    assert not any(timer.running for timer in rig.watch.timers)
+    rig.then(450)
+    rig.watch.configure(3, 230, 50, "enable")
+    began = rig.now + 10
+    assert rig.then(500) == [(began + 100, "pe_lost", 0)]
+
+
 def test_a_short_disturbance_is_no_fault():
     rig = Rig()
     for volts, ms in (((300_000,), 190), ((270_000,), 990), ((150_000,), 1990), ((230_000, 230_000, 0), 990)):
