@@ -156,10 +156,9 @@ class Pilot:
         change = self._change
         # The short times share one clock: a voltage that wanders between B, A and the impossible must not
         # restart what opens the contactor.
-        if (ms > _INVALID_MS or change.ms > _INVALID_MS) and (ms != change.ms or raw != self._raw):
+        if raw != self._raw and (ms > _INVALID_MS or change.ms > _INVALID_MS):
             change.update(now, False)
-        if not change.running:
-            change.ms = ms
+        change.ms = ms
         self._raw = raw
         if change.update(now, True):
             change.update(now, False)
