@@ -91,18 +91,16 @@ class Contactor:
         if not self.commanded:
             return
         # In a red fault hardware may have opened before, or the supply gone: that time says nothing.
-        timed = self.phase == CLOSED and not self._faults.red
+        self.timed = self.phase == CLOSED and not self._faults.red
         self.hal.set(False)
         self.commanded = False
         self._reclose.start(now, _RECLOSE_MS)
         self.health.open(current_ma)
         self._check(now)
-        self.timed = timed
         self._on_switch(False, current_ma)
 
     def _check(self, now: int) -> None:
         self.phase = CHECKING
-        self.timed = False
         self._switched_at = now
         self._drop.update(now, False)
         self._dead.update(now, False)
