@@ -8,6 +8,7 @@ stdout and the simulator ends.
 
 import json
 import sys
+from array import array
 
 from micropython import const
 
@@ -20,8 +21,10 @@ _DRAWS_MA = const(500)
 _TOLERANCE_MA = const(300)
 _MWS_PER_WH = const(3_600_000)
 _PHASES = range(3)
-# Points of the plot, one a minute.
+# Points of the plot, one a minute: second, W of house, sun and car, and the largest mA of a phase.
 _PLOT_MS = const(60_000)
+_POINTS = const(1_441)
+_COLUMNS = const(5)
 
 
 class Figures:
@@ -129,8 +132,11 @@ class Player:
         about = json.loads(self._file.readline())
         plant = bench.plant
         self._plant = plant
+        plant.meter.change(refresh_ms=about["refresh_ms"])
         self.figures = Figures(plant, about["limit_a"])
-        self._plot = []
+        # All of it at once: what grows while a day passes lies about everywhere and leaves no large piece of the heap.
+        self._plot = array("i", bytes(4 * _POINTS * _COLUMNS))
+        self._plotted = 0
         self._plot_from_ms = about.get("plot_day", -1) * _DAY_MS
         self._offers = 0
         self._offer_ma = 0
@@ -216,7 +222,10 @@ class Player:
         plant = self._plant
         supply = plant.supply
         house_w = sum([supply.house_ma[i] * supply.volts_mv[i] for i in _PHASES]) // 1_000_000
-        self._plot.append([plant.now_ms // 1000, house_w, supply.pv_w, sum(supply.power_w), max(supply.grid_ma)])
+        point = (plant.now_ms // 1000, house_w, supply.pv_w, sum(supply.power_w), max(supply.grid_ma))
+        for i in range(_COLUMNS):
+            self._plot[self._plotted + i] = point[i]
+        self._plotted += _COLUMNS
         later = plant.now_ms + _PLOT_MS
         plant.at(self._plot_slot, later if later <= self._plot_from_ms + _DAY_MS else NEVER)
 
@@ -229,6 +238,11 @@ class Player:
         report["offers"] = self._offers
         report["closings"] = 0 if app is None else app.health.operations
         report["violations"] = bench.violations()
-        report["plot"] = self._plot
-        sys.stdout.write(json.dumps(report) + "\n")
+        report["codes"] = bench.record.codes
+        write = sys.stdout.write
+        write(json.dumps(report)[:-1] + ', "plot": [')
+        for start in range(0, self._plotted, _COLUMNS):
+            write("," if start else "")
+            write(json.dumps([self._plot[start + i] for i in range(_COLUMNS)]))
+        write("]}\n")
         bench.finish(0)
