@@ -122,11 +122,12 @@ class Evcc(Reference):
 
 
 class SmartEvse(Reference):
-    """SmartEVSE 3.5: each new reading (2 s); solar from 4 A of surplus, 40 s held at 6 A, stop after 10 min of import.
+    """SmartEVSE 3.5: each new reading (2 s); solar from 4 A of surplus, 40 s held at 6 A, stop after 10 min of shortage.
 
-    Solar: import above 2 A takes half of it off, above 1 A 0.5 A, above 0.3 A 0.1 A; 1 A of spare adds 0.5 A, less
-    0.1 A. Smart: down by the whole difference, up by a quarter of it; below 6 A three times in a row: no current, and
-    60 s until the next try.
+    Solar, on the sum of all phases: import above 2 A takes half of it off, above 1 A 0.5 A, above 0.3 A 0.1 A; more
+    than 1 A of export adds 0.5 A, any other 0.1 A. The stop's time runs while the least current is too much and a stop
+    would not leave the 4 A that start again. Smart: down by the whole difference, up by a quarter of it; below 6 A three
+    times in a row: no current, and 60 s until the next try. Source: dingo35/SmartEVSE-3.5, `CalcBalancedCurrent`.
     """
 
     cycle_ms = 2_000
@@ -161,17 +162,14 @@ class SmartEvse(Reference):
         if self.hold_s > 0:
             self.hold_s -= cycle_s
             return
-        if sum_a > 0:
-            self.amps -= sum_a / 2 if sum_a > 2 else 0.5 if sum_a > 1 else 0.1 if sum_a > 0.3 else 0
+        wanted_a = self.amps
+        if sum_a < 0:
+            wanted_a += 0.5 if sum_a < -1 else 0.1
         else:
-            self.amps += 0.5 if sum_a < -1 else 0.1 if sum_a < -0.3 else 0
-        if self.amps <= _LEAST_A and sum_a > 0:
-            self.stop_s += cycle_s
-        else:
-            self.stop_s = 0
-        self.amps = max(_LEAST_A, min(self.max_a, self.amps))
-        if self.stop_s >= self.STOP_S:
-            self.amps = 0.0
+            wanted_a -= sum_a / 2 if sum_a > 2 else 0.5 if sum_a > 1 else 0.1 if sum_a > 0.3 else 0
+        would_restart = sum_a <= _LEAST_A * self.phases - self.START_A
+        self.stop_s = self.stop_s + cycle_s if wanted_a < _LEAST_A and sum_a > 0 and not would_restart else 0
+        self.amps = 0.0 if self.stop_s >= self.STOP_S else max(_LEAST_A, min(self.max_a, wanted_a))
 
     def _smart(self):
         if self.wait_s > 0:
