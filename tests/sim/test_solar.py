@@ -139,22 +139,22 @@ def test_the_grid_s_share_says_with_how_much_sun_a_charge_goes_on(start):
     box.house(pv_w=2600)
     box.until(lambda s: not s["contactor"]["closed"], 3600, step=10)
     (stop,) = box.log(code="solar_stop")
-    assert "in the last quarter of an hour" in stop["text"]
+    assert "in the last 15 minutes" in stop["text"]
     solar = box.state()["solar"]
     assert solar["sun_wh"] > 2 * solar["grid_wh"] > 0
 
 
 def test_the_switching_budget_bounds_the_starts_of_an_hour(start):
-    box = start(phases=1, pv_w=4000, solar_starts_hour=2, solar_start_s=10, solar_grid_percent=0)
+    box = start(pv_w=8000, solar_starts_hour=2, solar_start_s=10, solar_grid_percent=0)
     for _ in range(3):
-        box.house(pv_w=4000)
+        box.house(pv_w=8000)
         box.advance(420)
         box.house(pv_w=0)
         box.advance(560)
     state = box.state()
     closings = state["contactor"]["operations"]
     assert closings == 2 and state["solar"]["switching"]["hour"] == 2
-    box.house(pv_w=4000)
+    box.house(pv_w=8000)
     box.advance(60)
     state = box.state()
     assert "switching budget" in state["why"]["text"] and state["why"]["until_s"] > state["uptime_ms"] / 1000
@@ -196,12 +196,27 @@ def test_a_lost_meter_pauses_sun_only_and_leaves_the_minimum_otherwise(start):
     assert box.state()["offered_a"] == 6
 
 
-def test_a_car_that_does_not_draw_is_not_offered_anything_when_the_sun_goes(start):
+def test_one_phase_is_bridged_three_times_as_long_with_the_same_energy(start):
+    box = start(phases=1, pv_w=4000)
+    box.until(charging, 120, step=1)
+    box.advance(600)
+    box.house(pv_w=0)
+    begun = box.state()["uptime_ms"]
+    box.until(lambda s: not s["contactor"]["closed"], 3000, step=1)
+    (stop,) = box.log(code="solar_stop")
+    # As above, but from 45 minutes, and with -25 % for the house's own load.
+    assert 1_000_000 < stop["uptime_ms"] - begun < 1_100_000
+    assert "in the last 45 minutes" in stop["text"]
+
+
+def test_a_car_that_does_not_draw_is_not_offered_anything_when_the_sun_has_been_gone_for_a_while(start):
     box = start(pv_w=8000, max_a=16)
     box.until(charging, 120, step=1)
     box.car(state="B")
     box.advance(10)
     box.house(pv_w=0)
+    box.advance(560)
+    assert sunny(box.state()), "a cloud does not trouble a full car"
     state = box.until(lambda s: not sunny(s), 120, step=1)
     assert state["offered_a"] == 0
 

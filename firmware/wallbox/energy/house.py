@@ -115,6 +115,11 @@ class House:
         known = entry["phases"] if entry else 0
         return self.all_phases & ((1 << known) - 1 if known else 1)
 
+    def likely_count(self) -> int:
+        """How many phases these are, 1 to 3."""
+        phases = self.likely_phases()
+        return (phases & 1) + (phases >> 1 & 1) + (phases >> 2)
+
     def _balance(self):
         grid_w = sum([self._reader.power_w[phase] for phase in range(self._settings["phases"])])
         self.car_w = self._watts(self._view.currents_ma)

@@ -20,20 +20,23 @@ _MOST_MA = const(32_000)
 _FAST_MS = const(2_000)
 # Surplus for starting: longer than a cloud's edge, which lasts 5 to 30 s, and than a kettle's first minute.
 _SLOW_MS = const(60_000)
-# Sun for ending: clouds last 20 to 300 s. What is more than the car's least power builds up no credit.
-_LONG_MS = const(900_000)
+# Sun for ending: clouds last 20 to 300 s. What is more than the car's least power builds up no credit. With one phase
+# the same energy of the grid bridges three times as long.
+_LONG_MS = const(2_700_000)
 # A charge goes on down to this part of what is needed to start one.
 _STOP_PERCENT = const(75)
 _WHOLE = const(1_000)
-# The offer moves for no less than this a phase: a car's current wanders by about so much.
-_BAND_MA = const(250)
+# The offer moves for no less than this on all phases together, or 0.5 A: a car's current wanders by about so much.
+_BAND_MA = const(750)
+_BAND_MOST_MA = const(500)
 # Readings that come later than this count as if they had come now.
 _GAP_MS = const(5_000)
 # Once started or ended, a charge stays so for this long: cars give up after a few restarts (evcc #3543).
 _ON_MS = const(300_000)
 _OFF_MS = const(180_000)
-# A permitted charge that the car does not take ends after this when the sun goes.
-_UNUSED_MS = const(60_000)
+# A permitted charge that the car does not take ends after this when the sun goes: a full car is not bothered by
+# every cloud.
+_UNUSED_MS = const(600_000)
 _MWS_PER_WH = const(3_600_000)
 # Without a reading the last one holds for so long.
 _BLIND_MS = const(60_000)
@@ -45,10 +48,10 @@ _STATES = ("off", "waiting", "charging")
 
 
 class Mean:
-    """Exponential mean `w` of readings that come at any distance; `ms` is its time constant."""
+    """Exponential mean `w` of readings that come at any distance; `ms` is its time constant and may change."""
 
     def __init__(self, ms: int):
-        self._ms = ms
+        self.ms = ms
         self._mw = None
         self.w = 0
 
@@ -64,7 +67,7 @@ class Mean:
         """
         mw = max(low_w, min(high_w, self.w)) * 1000
         if self._mw is not None:
-            mw = self._mw + (mw - self._mw) * since_ms // (since_ms + self._ms)
+            mw = self._mw + (mw - self._mw) * since_ms // (since_ms + self.ms)
         self._mw = mw
         self.w = mw // 1000
 
@@ -198,6 +201,7 @@ class SolarLimit:
         self._grid_mws += (car_w - sun_w) * since_ms
         # How much of the least power the sun gives, in permille: the phases may show themselves meanwhile.
         permille = min(_WHOLE, self._fast.w * _WHOLE // self.least_w())
+        self._long.ms = _LONG_MS // self._house.likely_count()
         self._long.add(permille, permille, since_ms)
 
     def _judge(self, now):
@@ -207,8 +211,8 @@ class SolarLimit:
             return
         enough = (100 - self._settings["solar_grid_percent"]) * _STOP_PERCENT // 10
         if not self._on.running and self._long.w < enough and self._view.charging:
-            text = "the sun gave %d %% of 6 A in the last quarter of an hour"
-            self._stop(now, text % (max(0, self._long.w) // 10))
+            text = "the sun gave %d %% of 6 A in the last %d minutes"
+            self._stop(now, text % (max(0, self._long.w) // 10, self._long.ms // 60_000))
 
     def _stop(self, now, why):
         self._unused.update(now, False)
@@ -224,7 +228,8 @@ class SolarLimit:
         watts = max(0, self._fast.w)
         ma = max(_LEAST_MA, min(_MOST_MA, watts * 1000 // (volts_mv // 100) * 10))
         last_ma = self._limit_ma
-        if last_ma and ma not in (_LEAST_MA, _MOST_MA) and abs(ma - last_ma) < _BAND_MA:
+        band_ma = min(_BAND_MOST_MA, _BAND_MA // self._house.likely_count())
+        if last_ma and ma not in (_LEAST_MA, _MOST_MA) and abs(ma - last_ma) < band_ma:
             return
         self._set(ma, "the sun leaves %d W" % (watts // 100 * 100))
 
