@@ -40,6 +40,8 @@ SECONDS_A_DAY = 900
 OURS = "ours"
 CONTROLLERS = (OURS, "evcc", "smartevse", "none")
 NAMES = {OURS: "this firmware", "evcc": "evcc's rules", "smartevse": "SmartEVSE's rules", "none": "no control"}
+# How often the meter has new values: real ones every 0.25 to 1 s.
+REFRESH_MS = 500
 # To reach.
 LONGEST_OVER_S = 3.0
 LONGEST_HARD_S = 1.0
@@ -118,6 +120,7 @@ def write_trace(folder: Path, scenario: Scenario, controller: str, rows: Iterato
         "solar": scenario.solar,
         "phases": scenario.phases,
         "max_a": scenario.max_a,
+        "refresh_ms": REFRESH_MS,
         "events": [[max(5, at), request] for at, request in scenario.events(days)],
         "plot_day": 1 if days > 1 else 0,
     }
@@ -143,6 +146,7 @@ def play(folder: Path, scenario: Scenario, controller: str, trace: Path, days: i
     if report["violations"]:
         raise SystemExit(f"energy: {scenario.name}, {controller}: {report['violations']}")
     report["took_s"] = time.monotonic() - begun
+    print(f"energy: {scenario.name}, {NAMES[controller]}: {report['took_s']:.0f} s", file=sys.stderr, flush=True)
     return report
 
 
@@ -258,6 +262,7 @@ def reaction() -> tuple[list[str], float]:
     steps = []
     chance = random.Random(SEED)
     with Simulator(settings=settings) as box:
+        box.request("meter", refresh_ms=REFRESH_MS)
         box.advance(3)
         box.plug(max_a=32)
         box.advance(60)

@@ -73,7 +73,8 @@ def test_a_file_of_a_user_is_read_in_amperes_and_watts(tmp_path):
 def small(tmp_path, controller, rows, solar=False, **car):
     """Play a few minutes and return the report."""
     plug = {"do": "plug", "phases": 1, "max_a": 10, "lag_ms": 250, "slope_a": 0, **car}
-    about = {"controller": controller, "limit_a": 25, "solar": solar, "phases": 1, "max_a": 10, "events": [[5, plug]]}
+    about = {"controller": controller, "limit_a": 25, "solar": solar, "phases": 1, "max_a": 10}
+    about |= {"refresh_ms": 500, "events": [[5, plug]]}
     trace = tmp_path / "small.trace"
     trace.write_text("\n".join([json.dumps(about), *(",".join(map(str, row)) for row in rows)]) + "\n")
     scenario = energy_bench.SCENARIOS[0]
