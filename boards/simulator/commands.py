@@ -65,6 +65,7 @@ _TABLE = {
     "meter": ((), ("model", "address", "baud", "parity", "order", "reversed", "elsewhere", "refresh_ms", "serial")),
     "scan": (("start",), ()),
     "check_meter": ((), ()),
+    "ble": ((), ("connect", "write", "read", "disconnect", "label")),
     "reset": ((), ()),
     "quit": ((), ()),
 }
@@ -234,6 +235,11 @@ class Commands:
     def _check_meter(self, _later):
         self._bench.firmware("check_meter").jobs.start("selfcheck")
         return {}, None
+
+    def _ble(self, _later, **what):
+        """One thing that a Bluetooth central does."""
+        self._bench.plant.sync()
+        return self._bench.plant.radio.request(**what), None
 
     def _reset(self, _later):
         self._bench.firmware("reset")

@@ -4,6 +4,7 @@ from time import ticks_diff
 
 from micropython import const
 
+import hal.ble
 import hal.buzzer
 import hal.clock
 import hal.contact
@@ -42,6 +43,7 @@ from wallbox.energy.reader import MeterReader
 from wallbox.energy.rtu import RtuMaster
 from wallbox.energy.solar import SolarLimit
 from wallbox.events import EventLog, Ring
+from wallbox.installer.server import Installer
 from wallbox.jobs import Jobs
 from wallbox.panel.buzzer import Buzzer
 from wallbox.panel.led import LedBar
@@ -94,12 +96,12 @@ class App:
         self.log = EventLog(self.clock)
         self.snapshot = Snapshot()
         self._mount()
-        self.settings = Settings(Store(self._folder, "settings", _VERSION, self.log), self.log)
+        self.settings = Settings(Store(self.folder, "settings", _VERSION, self.log), self.log)
         self.ring = Ring(_RING_SIZE)
         self.faults = Faults(self.clock, self._fault_raised, self._fault_cleared)
         self.offer = Offer(self.clock, self._poke)
         self.delay = RestartDelay(self.settings, hal.system)
-        self.store = SessionStore(self._folder, self.log)
+        self.store = SessionStore(self.folder, self.log)
         self.session = Session(self.clock, self.settings, self.store, self.log, self._poke)
         self.control = loop.Control(
             self.clock,
@@ -112,12 +114,12 @@ class App:
             self.ring,
         )
         self.health = self.control.contactor.health
-        self.health.attach(Store(self._folder, "health", _VERSION, self.log), self.log)
-        self._latches = Store(self._folder, "latches", _VERSION, self.log)
+        self.health.attach(Store(self.folder, "health", _VERSION, self.log), self.log)
+        self._latches = Store(self.folder, "latches", _VERSION, self.log)
         self._latched = self._restore_latches()
         self.recorder = self.control.recorder
-        self.recorder.attach(self._folder, self.log)
-        memory = CarMemory(Store(self._folder, "cars", _VERSION, self.log), self.log)
+        self.recorder.attach(self.folder, self.log)
+        memory = CarMemory(Store(self.folder, "cars", _VERSION, self.log), self.log)
         self.habits = Habits(self.clock, self.snapshot, self.session, self.control.wake, memory)
         self._build_panel()
         self._build_energy()
@@ -136,22 +138,24 @@ class App:
         self._why_code = None
         self._noted_ma = 0
         self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
+        self.installer = Installer(self, hal.ble.Ble())
         self.settings.listeners.append(self._settings_changed)
+        self.settings.listeners.append(self.installer.settings_changed)
         self._settings_changed(None)
 
     def _mount(self) -> None:
         try:
-            self._folder = hal.flash.mount()
+            self.folder = hal.flash.mount()
         except OSError as error:
             # Everything then goes on in RAM: an empty store means an unfinished wizard, so nothing charges.
-            self._folder = _NO_FLASH
+            self.folder = _NO_FLASH
             self.log.add("error", "storage", "no_flash", "the flash memory cannot be mounted: %s" % error)
-        self.log.attach(self._folder)
+        self.log.attach(self.folder)
 
     def _build_panel(self) -> None:
         self.buzzer = Buzzer(hal.buzzer.Buzzer())
         self.led = LedBar(hal.leds.Leds(), self.snapshot, self.settings, self.buzzer, self.clock)
-        self.cards = Cards(Store(self._folder, "cards", _VERSION, self.log), self.log)
+        self.cards = Cards(Store(self.folder, "cards", _VERSION, self.log), self.log)
         self.access = Access(self.cards, self.settings, self.session, self.snapshot, self.buzzer, self.clock, self.log)
         self.reader = CardReader(Mfrc522(hal.reader.ReaderSpi()), self.access.card, self.clock, self.log)
 
@@ -313,6 +317,7 @@ class App:
         add("load", self.load.run)
         add("grid", self.grid.run)
         add("jobs", self.jobs.run)
+        add("installer", self.installer.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

@@ -132,7 +132,7 @@ def test_an_unknown_request_names_those_that_exist():
     desk = Desk()
     for wrong in ("explode", "", "State", "handle", "_power", None, 5, ["state"], {}):
         text = desk.refusal(wrong)
-        assert "do: " in text and "advance, ambient, car, check_meter, clear, contact" in text, text
+        assert "do: " in text and "advance, ambient, ble, car, check_meter, clear, contact" in text, text
 
 
 def test_an_unknown_argument_is_named_together_with_those_allowed():

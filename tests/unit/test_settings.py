@@ -3,7 +3,7 @@
 from storage_help import MOUNT, Flash, Log, cut_everywhere, noise, scratch, write
 
 from wallbox.energy.meters import MODELS
-from wallbox.storage.settings import SCHEMA, SettingError, Settings, describe
+from wallbox.storage.settings import SCHEMA, SettingError, Settings, describe, group_of, is_secret, role_of
 from wallbox.storage.store import Store
 
 INSTALLED = {
@@ -32,6 +32,11 @@ def found(name, stored):
     return settings(folder, log), log
 
 
+def shown(values):
+    """Settings as they may be shown: of secrets only whether there is one."""
+    return {key: bool(value) if is_secret(key) else value for key, value in values.items()}
+
+
 def refused(target, changes):
     """The text of the refusal; nothing may have changed."""
     before = target.as_dict()
@@ -47,14 +52,14 @@ def test_a_new_box_has_the_defaults_and_is_locked():
     target = fresh("defaults")
     assert target["wizard_complete"] is False
     assert target["rated_a"] == 0
-    assert target.as_dict() == {row[0]: row[1] for row in SCHEMA}
+    assert target.as_dict() == shown({row[0]: row[1] for row in SCHEMA})
 
 
 def test_every_default_is_allowed():
     target = fresh("allowed")
     values = {row[0]: row[1] for row in SCHEMA}
     assert target.update(values) == ()
-    assert target.as_dict() == values
+    assert target.as_dict() == shown(values)
 
 
 def test_an_unknown_key_is_a_key_error():
@@ -94,6 +99,8 @@ def limits(key, default, allowed):
         good = ["", "ws://box", "wss://host.example:443/ocpp/1"]
         bad = ["http://host", "wss://", "wss:///x", "wss://me:secret@host", "wss://a b", "ws://" + "x" * 260, 5]
         return good, bad
+    if key == "wifi_password":
+        return ["", "12345678", "x" * 63], ["1234567", "x" * 64, "12345678\n", 12345678]
     if isinstance(allowed, int):
         return ["", "x", "x" * allowed], ["x" * (allowed + 1), "a\nb", "a\x00", "a\x7f", 5, None]
     if not allowed:
@@ -109,7 +116,7 @@ def limits(key, default, allowed):
 
 
 def test_the_limits_of_every_setting_hold():
-    for key, default, allowed, _unit in SCHEMA:
+    for key, default, allowed, _unit, _group in SCHEMA:
         good, bad = limits(key, default, allowed)
         for value in bad:
             text = refused(fresh("limits"), {key: value})
@@ -150,7 +157,7 @@ def test_a_refusal_lists_every_bad_field_and_changes_none():
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one():
-    for wrong, nearest in (("rated_amps", "rated_a"), ("Phases", "phases"), ("metre_baud", "meter_baud"), ("", "name")):
+    for wrong, nearest in (("rated_amps", "rated_a"), ("Phases", "phases"), ("metre_baud", "meter_baud"), ("", "apn")):
         text = refused(fresh("unknown"), {wrong: 1})
         assert text == "'%s': unknown setting; nearest: %s" % (wrong, nearest), text
 
@@ -325,3 +332,38 @@ def test_a_meter_must_measure_as_many_phases_as_the_installation_has():
     target.update({"phases": 1, "meter_model": "b21"})
     assert "measures 1" in refused(target, {"phases": 3})
     assert "measures 3" in refused(target, {"meter_model": "pro380"})
+
+
+def test_a_secret_is_told_neither_in_answers_nor_in_the_log_nor_in_a_refusal():
+    folder = scratch("settings-secrets")
+    log = Log()
+    target = settings(folder, log)
+    changes = {"wifi_password": "geheimnis", "ocpp_password": "geheimnis", "apn_password": "geheimnis"}
+    assert sorted(target.update(changes)) == sorted(changes)
+    assert target["wifi_password"] == "geheimnis"
+    assert [target.as_dict()[key] for key in changes] == [True, True, True]
+    assert "geheim" not in log.text() and "wifi_password" in log.text()
+    assert "geheim" not in refused(target, {"wifi_password": "geheim"})
+
+
+def test_a_lost_secret_is_not_told_in_the_log():
+    _, log = found("secret-lost", {"wifi_password": "geheim", "ocpp_url": "token"})
+    assert "wifi_password" in log.text() and "geheim" not in log.text() and "token" not in log.text()
+
+
+def test_every_setting_has_a_group_and_only_what_harms_nobody_is_the_owners():
+    groups = {row[0]: group_of(row[0]) for row in SCHEMA}
+    assert set(groups.values()) == {"wizard", "electrical", "solar", "access", "general", "meter", "network", "backend"}
+    owners = {key for key in groups if role_of(key) == "owner"}
+    assert owners == {key for key, group in groups.items() if group in ("solar", "access", "general")}
+
+
+def test_judging_changes_nothing():
+    target = fresh("judge")
+    assert target.judge({"rated_a": 16, "name": "wallbox"}) == ("rated_a",)
+    assert target["rated_a"] == 0 and not target.is_set("name")
+    try:
+        target.judge({"rated_a": 15})
+        raise AssertionError("accepted")
+    except SettingError as error:
+        assert str(error).startswith("rated_a: 15")

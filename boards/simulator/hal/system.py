@@ -22,6 +22,11 @@ def random(low: int, high: int) -> int:
     return board.plant.entropy.between(low, high)
 
 
+def random_bytes(count: int) -> bytes:
+    """`count` bytes fit for keys, from hardware entropy on a real board, here from the plant's seed."""
+    return bytes([board.plant.secrets.between(0, 255) for _ in range(count)])
+
+
 def serial() -> str:
     """Serial number of the board."""
     return "SIM%07d" % board.plant.seed

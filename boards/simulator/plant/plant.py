@@ -14,6 +14,7 @@ from plant.meter import MeterSlave
 from plant.mfrc522_chip import Mfrc522Chip
 from plant.panel import Panel
 from plant.pilot import Pilot
+from plant.radio import Radio
 from plant.rcm import Rcm
 from plant.scheduler import Scheduler
 from plant.supply import Supply
@@ -24,6 +25,8 @@ __all__ = ("FAULTS", "Plant")
 
 _TAP_MS = const(500)
 _STREAMS = const(2)
+# Apart from the other streams: a key drawn or not changes nothing of what they give.
+_SECRETS = const(0x5A17)
 _MAX_SEED = const(0xFFFFFFFF)
 _CAR_A = (6, 80)  # what IEC 61851-1 can offer
 _DRAW_A = (0, 100)
@@ -63,6 +66,8 @@ class Plant(Scheduler):
         tolerances = Dice(seed * _STREAMS)
         self.seed = seed
         self.entropy = Dice(seed * _STREAMS + 1)
+        self.secrets = Dice(seed ^ _SECRETS)
+        self.radio = Radio()
         self.changed = 0
         self.drifted = 0
         self.powered = True
@@ -280,6 +285,7 @@ class Plant(Scheduler):
             return
         self.powered = False
         self._outputs_off()
+        self.radio.reset()
         self.watchdog.stop()
         self.rcm.power(False)
         self.panel.dark()
@@ -306,6 +312,7 @@ class Plant(Scheduler):
         """The controller resets ("software" or "watchdog"): outputs fall to their safe levels at once."""
         self.reset_cause = cause
         self._outputs_off()
+        self.radio.reset()
         if cause == "watchdog":
             self.on_reset(cause)
         else:

@@ -58,6 +58,8 @@ _PRESENCE_MS = const(30000)
 _SETTLED_MS = const(2000)
 # One turn of the loop takes at most _FRAMES frames; a bar that stands still this long has hung.
 _LATE_MS = const(60000)
+# A brightness that was tried out gives way to the setting after this time (docs/installer-protocol.md).
+_PREVIEW_MS = const(10000)
 
 
 def choose(view) -> str:
@@ -88,6 +90,8 @@ class LedBar:
         self._buf = bytearray(12)
         self._phase = 0
         self._peak = 0
+        self._preview = None
+        self._preview_at = 0
         self._shape = -1
         self._told = None
         self._since = self._moved = clock.ticks_ms()
@@ -95,12 +99,22 @@ class LedBar:
         self._car = snapshot.car_connected
         self.pattern = "off"
 
+    def preview(self, percent) -> None:
+        """Show a brightness of 5..100 % for 10 s in the place of the setting's; None ends it."""
+        self._preview = percent
+        self._preview_at = self._clock.ticks_ms()
+
+    def _percent(self) -> int:
+        if self._preview is not None and ticks_diff(self._clock.ticks_ms(), self._preview_at) >= _PREVIEW_MS:
+            self._preview = None
+        return self._settings["led_brightness_percent"] if self._preview is None else self._preview
+
     def status(self) -> dict:
         """{"pattern", "brightness" in %, "segments" as four [r, g, b], "text": the meaning in words}."""
         buf = self._buf
         return {
             "pattern": self.pattern,
-            "brightness": self._settings["led_brightness_percent"],
+            "brightness": self._percent(),
             "segments": [list(buf[i : i + 3]) for i in range(0, 12, 3)],
             "text": _PATTERNS[self.pattern][2],
         }
@@ -134,7 +148,7 @@ class LedBar:
             self._phase = 0
             self._shape = -1
             self._since = now
-        peak = _PEAK[self._settings["led_brightness_percent"]]
+        peak = _PEAK[self._percent()]
         if peak != self._peak:
             self._peak = peak
             self._shape = -1

@@ -9,42 +9,54 @@ _SHOWN_CHARS = const(40)
 # 380 V between phases, the least the hardware is made for with three phases (product data), to neutral.
 _THREE_PHASE_MIN_V = const(219)
 
-# (key, default, what is allowed, unit), in the order of the wizard. Allowed is a tuple of values and of
+# (key, default, what is allowed, unit, group), in the order of the wizard. Allowed is a tuple of values and of
 # (first, last) ranges; () for False and True; a number for text: how many characters it may have.
+# What ends in _password is a secret.
 SCHEMA = (
-    ("wizard_complete", False, (), ""),  # R6: no charging before
-    ("rated_a", 0, (0, 6, 10, 12, 16, 20, 24, 32), "A"),  # R4; 0: never charge
-    ("phases", 3, (1, 3), ""),  # R5
-    ("connection_a", 25, ((6, 125),), "A"),  # main fuse of the house, per phase
-    ("load_optimisation", False, (), ""),  # R20: stays on once it is on
-    ("fallback_a", 6, (0, (6, 32)), "A"),  # R20, R41: silent meter; IEC 61851-1 offers from 6 A
-    ("meter_hold_s", 0, ((0, 300),), "s"),  # R41: the last limit of a lost meter holds for this long first
-    ("unbalance_a", 0, (0, (6, 32)), "A"),  # 0: no limit; VDE-AR-N 4100: 4.6 kVA, 20 A
-    ("solar_mode", "off", ("off", "only", "minimum"), ""),  # R21
-    ("solar_start_s", 60, ((10, 600),), "s"),  # R21: enough sun for this long before a start
-    ("solar_grid_percent", 20, ((0, 60),), "%"),  # R21: what the grid may add of the least power
-    ("solar_starts_hour", 4, ((1, 30),), ""),  # R39
-    ("solar_starts_day", 20, ((1, 100),), ""),  # R39
-    ("access_control", False, (), ""),  # R2, R3
-    ("authorisation_timeout_s", 60, ((10, 600),), "s"),  # R3
-    ("restart_delay_max_s", 120, ((0, 1800),), "s"),  # R7
-    ("wake_up", True, (), ""),  # R40: state F for a car that sleeps
-    ("pe_mode", "enable", ("enable", "monitor", "off"), ""),  # R11
-    ("earthing", "TN", ("TN", "TT", "IT"), ""),  # R11
-    ("nominal_v", 230, ((100, 240),), "V"),  # phase to neutral
-    ("nominal_hz", 50, (50, 60), "Hz"),
-    ("led_brightness_percent", 80, ((5, 100),), "%"),  # R15; a red fault stays visible
-    ("meter_model", "none", ("none",) + tuple(sorted(MODELS)), ""),  # R19
-    ("meter_address", 1, ((1, 247),), ""),  # Modbus over serial line V1.02, 2.2
-    ("meter_baud", 9600, (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200), "Bd"),
-    ("meter_parity", "E", ("N", "E", "O"), ""),
-    ("meter_timeout_s", 8, ((2, 10),), "s"),  # R20: silent for this long is lost
-    ("peak_shaving_w", 4200, (0, (1380, 22080)), "W"),  # R22; 0 pauses; 6 A on one phase .. 32 A on three
-    ("peak_shaving_contact", "closed", ("closed", "open"), ""),  # R22: which of them asks for it
-    ("ocpp_url", "", 255, ""),  # R25; empty: no backend
-    ("name", "wallbox", 32, ""),
+    ("wizard_complete", False, (), "", "wizard"),  # R6: no charging before
+    ("rated_a", 0, (0, 6, 10, 12, 16, 20, 24, 32), "A", "electrical"),  # R4; 0: never charge
+    ("phases", 3, (1, 3), "", "electrical"),  # R5
+    ("connection_a", 25, ((6, 125),), "A", "electrical"),  # main fuse of the house, per phase
+    ("load_optimisation", False, (), "", "electrical"),  # R20: stays on once it is on
+    ("fallback_a", 6, (0, (6, 32)), "A", "electrical"),  # R20, R41: silent meter; IEC 61851-1 offers from 6 A
+    ("meter_hold_s", 0, ((0, 300),), "s", "electrical"),  # R41: the last limit of a lost meter holds for this long first
+    ("unbalance_a", 0, (0, (6, 32)), "A", "electrical"),  # 0: no limit; VDE-AR-N 4100: 4.6 kVA, 20 A
+    ("solar_mode", "off", ("off", "only", "minimum"), "", "solar"),  # R21
+    ("solar_start_s", 60, ((10, 600),), "s", "solar"),  # R21: enough sun for this long before a start
+    ("solar_grid_percent", 20, ((0, 60),), "%", "solar"),  # R21: what the grid may add of the least power
+    ("solar_starts_hour", 4, ((1, 30),), "", "solar"),  # R39
+    ("solar_starts_day", 20, ((1, 100),), "", "solar"),  # R39
+    ("access_control", False, (), "", "access"),  # R2, R3
+    ("authorisation_timeout_s", 60, ((10, 600),), "s", "access"),  # R3
+    ("restart_delay_max_s", 120, ((0, 1800),), "s", "electrical"),  # R7
+    ("wake_up", True, (), "", "general"),  # R40: state F for a car that sleeps
+    ("pe_mode", "enable", ("enable", "monitor", "off"), "", "electrical"),  # R11
+    ("earthing", "TN", ("TN", "TT", "IT"), "", "electrical"),  # R11
+    ("nominal_v", 230, ((100, 240),), "V", "electrical"),  # phase to neutral
+    ("nominal_hz", 50, (50, 60), "Hz", "electrical"),
+    ("led_brightness_percent", 80, ((5, 100),), "%", "general"),  # R15; a red fault stays visible
+    ("meter_model", "none", ("none",) + tuple(sorted(MODELS)), "", "meter"),  # R19
+    ("meter_address", 1, ((1, 247),), "", "meter"),  # Modbus over serial line V1.02, 2.2
+    ("meter_baud", 9600, (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200), "Bd", "meter"),
+    ("meter_parity", "E", ("N", "E", "O"), "", "meter"),
+    ("meter_timeout_s", 8, ((2, 10),), "s", "meter"),  # R20: silent for this long is lost
+    ("peak_shaving_w", 4200, (0, (1380, 22080)), "W", "electrical"),  # R22; 0 pauses; 6 A on one phase .. 32 A on three
+    ("peak_shaving_contact", "closed", ("closed", "open"), "", "electrical"),  # R22: which of them asks for it
+    ("ocpp_url", "", 255, "", "backend"),  # R25; empty: no backend
+    ("ocpp_password", "", 40, "", "backend"),  # R25: OCPP security white paper, basic authentication
+    ("charge_point_id", "", 48, "", "backend"),  # OCPP-J 1.6, 3.1.1: in the URL
+    ("wifi_ssid", "", 32, "", "network"),  # R26; IEEE 802.11, 9.4.2.2
+    ("wifi_password", "", 63, "", "network"),  # IEEE 802.11, J.4: a passphrase of 8 to 63 characters
+    ("apn", "", 63, "", "network"),  # R26; 3GPP TS 23.003, 9.1
+    ("apn_user", "", 32, "", "network"),
+    ("apn_password", "", 32, "", "network"),
+    ("name", "wallbox", 32, "", "general"),
 )
 _ROWS: dict = {row[0]: row for row in SCHEMA}
+# Groups that an owner may change; the others can overload a house or cut the box off, and need an expert (R24).
+_OWNERS = ("solar", "access", "general")
+# IEEE 802.11, J.4.
+_PASSPHRASE_CHARS = const(8)
 
 # A wrong value of one of these can overload the house or hide a broken PE. When one is lost its default is
 # no safe guess, so charging is locked until an installer has been there (R6).
@@ -78,7 +90,7 @@ class Settings:
             if key in _ROWS and _allows(_ROWS[key], value):
                 self._values[key] = value
             else:
-                lost.append("%s %s" % (key, _shown(value)))
+                lost.append(key if _is_private(key) else "%s %s" % (key, _shown(value)))
                 locked |= key in _NOT_TO_GUESS.split()
         if lost:
             self._report("settings_lost", "not allowed, left out: ", sorted(lost))
@@ -97,14 +109,41 @@ class Settings:
         return _ROWS[key][1] if value is None else value
 
     def as_dict(self) -> dict:
-        """All settings with their values."""
-        return {key: self[key] for key in _ROWS}
+        """All settings with their values; of a secret only whether there is one."""
+        return {key: bool(self[key]) if is_secret(key) else self[key] for key in _ROWS}
+
+    def is_set(self, key: str) -> bool:
+        """Whether somebody has set `key`, to its default or to another value."""
+        return key in self._values
+
+    def judge(self, changes: dict) -> tuple:
+        """The keys that `update(changes)` would change; SettingError when it would refuse."""
+        return self._differing(self._judged(changes))
+
+    def _differing(self, values: dict) -> tuple:
+        return tuple([row[0] for row in SCHEMA if values.get(row[0], self[row[0]]) != self[row[0]]])
 
     def update(self, changes: dict, who: str = "installer") -> tuple:
         """Change several settings at once, stored before it returns; returns the keys that changed.
 
         SettingError when anything is not allowed or flash refuses; then nothing has changed.
         """
+        values = self._judged(changes)
+        if values == self._values:
+            return ()
+        try:
+            self._store.save(values)
+        except OSError as error:
+            text = "settings: not stored, flash refused (%s); nothing was changed" % error
+            self._report("flash_refused", text)
+            raise SettingError(text)
+        changed = self._differing(values)
+        self._values = values
+        if changed:
+            self._announce(changed, who)
+        return changed
+
+    def _judged(self, changes: dict) -> dict:
         wrong = _field_errors(changes)
         values = dict(self._values)
         if not wrong:
@@ -114,31 +153,41 @@ class Settings:
                 wrong.append(_refusal("load_optimisation", False, "True once it is on, until a factory reset"))
         if wrong:
             raise SettingError("; ".join(wrong))
-        if values == self._values:
-            return ()
-        try:
-            self._store.save(values)
-        except OSError as error:
-            text = "settings: not stored, flash refused (%s); nothing was changed" % error
-            self._report("flash_refused", text)
-            raise SettingError(text)
-        changed = tuple([row[0] for row in SCHEMA if changes.get(row[0], self[row[0]]) != self[row[0]]])
-        self._values = values
-        if changed:
-            self._announce(changed, who)
-        return changed
+        return values
 
     def _announce(self, changed: tuple, who: str) -> None:
-        # A URL may carry a token, and nothing secret belongs in the log (R31).
-        shown = [key if key == "ocpp_url" else "%s=%s" % (key, self[key]) for key in changed]
+        # Nothing secret belongs in the log (R31).
+        shown = [key if _is_private(key) else "%s=%s" % (key, self[key]) for key in changed]
         self._log.add("info", "settings", "changed", "%s set %s" % (who, ", ".join(shown)), by=who)
         for listener in self.listeners:
             listener(changed)
 
 
+def is_secret(key: str) -> bool:
+    """Whether the value of `key` never leaves the box."""
+    return key.endswith("_password")
+
+
+def _is_private(key: str) -> bool:
+    # A URL may carry a token.
+    return key == "ocpp_url" or is_secret(key)
+
+
+def group_of(key: str) -> str:
+    """What `key` belongs to; KeyError for an unknown one."""
+    return _ROWS[key][4]
+
+
+def role_of(key: str) -> str:
+    """Who may change `key`: "owner" or "expert"; KeyError for an unknown one."""
+    return "owner" if group_of(key) in _OWNERS else "expert"
+
+
 def describe(key: str) -> str:
     """What is allowed for `key`, in words."""
-    allowed, unit = _ROWS[key][2:]
+    allowed, unit = _ROWS[key][2:4]
+    if key == "wifi_password":
+        return "empty, or text of %d to %d characters" % (_PASSPHRASE_CHARS, allowed)
     if key == "ocpp_url":
         return "empty, or ws:// or wss:// without user name, up to %d characters" % allowed
     if isinstance(allowed, int):
@@ -148,12 +197,14 @@ def describe(key: str) -> str:
 
 
 def _allows(row: tuple, value) -> bool:
-    key, default, allowed, _ = row
+    key, default, allowed = row[:3]
     # True is 1 and 6.0 is 6 in Python; in a setting they are a mistake of whoever sent them.
     if type(value) is not type(default):
         return False
     if isinstance(allowed, int):
         plain = len(value) <= allowed and all(ord(char) >= 32 and ord(char) != 127 for char in value)
+        if key == "wifi_password":
+            plain &= not value or len(value) >= _PASSPHRASE_CHARS
         return plain and (key != "ocpp_url" or not value or _is_url(value))
     if not allowed or value in allowed:
         return True
@@ -172,7 +223,8 @@ def _shown(value) -> str:
 
 
 def _refusal(key: str, value, allowed: str) -> str:
-    return "%s: %s is not allowed; allowed: %s" % (key, _shown(value), allowed)
+    shown = "this" if is_secret(key) else _shown(value)
+    return "%s: %s is not allowed; allowed: %s" % (key, shown, allowed)
 
 
 def _field_errors(changes) -> list:

@@ -1,0 +1,85 @@
+"""Task `installer`: waits for an app and only then loads what serves it; it answers nothing itself."""
+
+import json
+import sys
+
+from wallbox import VERSION
+from wallbox.timer import unwatched
+
+_FOLDER = "wallbox.installer"
+_SELF = _FOLDER + ".server"
+
+
+class Installer:
+    """`app` is the composition root, `ble` the board's radio.
+
+    `locks` keeps, while no app is connected, until when the tries of a name are refused (see `guard`).
+    """
+
+    def __init__(self, app, ble):
+        self._app = app
+        self.ble = ble
+        self.locks = {}
+        self.link = None
+        ble.may_pair = self._may_pair
+        ble.paired = self._paired
+
+    def advertise(self) -> None:
+        """Show name and state of the box on the air, as they are now."""
+        settings = self._app.settings
+        identity = load("identity").load(self._app.folder, self._app.log)
+        info = {
+            "protocol": 1,
+            "product": "wallbox",
+            "serial": identity["serial"],
+            "version": VERSION,
+            "commissioned": settings["wizard_complete"],
+        }
+        self.ble.configure(settings["name"], identity["passkey"], json.dumps(info).encode())
+        self._let_go()
+
+    def settings_changed(self, keys) -> None:
+        """A listener of the settings."""
+        if "name" in keys or "wizard_complete" in keys:
+            self.advertise()
+
+    def _may_pair(self) -> bool:
+        may = load("guard").may_pair(self._app, self.locks)
+        self._let_go()
+        return may
+
+    def _paired(self, ok: bool) -> None:
+        load("guard").paired(self._app, self.locks, ok)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Let go of the modules that serve an app, unless one is connected."""
+        if self.link is not None:
+            return
+        package = sys.modules[_FOLDER]
+        for name in list(sys.modules):
+            if name.startswith(_FOLDER + ".") and name != _SELF:
+                del sys.modules[name]
+                short = name[len(_FOLDER) + 1 :]
+                if hasattr(package, short):
+                    delattr(package, short)
+
+    async def run(self, beat=unwatched) -> None:
+        """Serve one app after the other; ends only by cancellation."""
+        self.advertise()
+        while True:
+            beat(None)
+            radio = await self.ble.accept()
+            self.link = load("link").Link(self._app, radio, self)
+            try:
+                await self.link.serve()
+            finally:
+                self.link.close()
+                self.link = None
+                radio.disconnect()
+                self._let_go()
+
+
+def load(name: str):
+    """The installer's module `name`."""
+    return __import__(_FOLDER + "." + name, None, None, ("x",))
