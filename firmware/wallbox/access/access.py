@@ -10,6 +10,7 @@ from wallbox.timer import unwatched
 
 _REGISTRATION_MS = const(60000)  # without a card, registration ends by itself (R17)
 _WATCH_MS = const(250)  # how soon registration notices that a car was plugged in
+_SETUP_MS = const(60000)  # how long an app waits for the next setup card (R18, docs/installer-protocol.md)
 _DEAD_MS = const(2000)  # the same card again within this time is one and the same tap
 
 # Why a card was not registered, as told in the log.
@@ -41,7 +42,11 @@ class Access:
         self._last_ticks = 0
         self._ends = 0
         self._opened = asyncio.Event()
+        self._setup_wanted = False
+        self._setup_at = 0
         self.registration = False
+        # The latest card that was refused because nobody knows it, for an app that adds it.
+        self.last_unknown = None
 
     def card(self, uid: str) -> None:
         """A card, its UID as upper-case hex, was tapped."""
@@ -51,13 +56,18 @@ class Access:
         self._last_uid = uid
         self._last_ticks = now
         kind = self._cards.kind(uid)
-        if self.registration and self._not_standby() is None:
+        if self.awaits_setup_card():
+            self._take_setup_card(uid)
+        elif self.registration and self._not_standby() is None:
             self._register(uid, kind)
         elif kind == "setup":
             self._open_registration(uid)
         elif kind == "charging":
             self._charge(uid)
+        elif kind == "blocked":
+            self._answer(uid, False, "was refused: it is blocked")
         else:
+            self.last_unknown = uid
             self._answer(uid, False, "was refused: it is not registered")
 
     def _answer(self, uid: str, accepted: bool, text: str) -> None:
@@ -102,6 +112,44 @@ class Access:
             return
         self._switch("registration_on", "begins")
         self._opened.set()
+
+    def register(self, on: bool) -> None:
+        """Switch registration of charging cards as the setup card does; ValueError when the box is not in standby."""
+        if on == self.registration:
+            return
+        if not on:
+            self._switch("registration_off", "ends: app")
+            return
+        why = self._not_standby()
+        if why is not None:
+            raise ValueError("register: not possible now; " + why)
+        self._switch("registration_on", "begins: app")
+        self._opened.set()
+
+    # A new setup card (R18).
+
+    def await_setup_card(self) -> None:
+        """Make the next card that is held to the reader within 60 s the setup card."""
+        self._setup_wanted = True
+        self._setup_at = self._clock.ticks_ms()
+
+    def awaits_setup_card(self) -> bool:
+        """Whether the next card becomes the setup card."""
+        if self._setup_wanted and ticks_diff(self._clock.ticks_ms(), self._setup_at) >= _SETUP_MS:
+            self._setup_wanted = False
+        return self._setup_wanted
+
+    def _take_setup_card(self, uid: str) -> None:
+        self._setup_wanted = False
+        try:
+            self._cards.set_setup(uid)
+        except ValueError:
+            self._answer(uid, False, "was refused: a charging card cannot be the setup card")
+        except OSError:
+            # Logged by the list, which has undone the change.
+            self._answer(uid, False, "was refused: " + _REFUSED["failed"])
+        else:
+            self._buzzer.play("card_registered")
 
     def _switch(self, code: str, text: str) -> None:
         # The sound has the name of the event.

@@ -13,7 +13,7 @@ _WHERE = (
     ("commands_cards", "cards card register setup_card"),
     ("commands_meter", "scan check_meter"),
     ("commands_upkeep", "service restart factory_reset"),
-    ("commands_transfer", "get read put done"),
+    ("transfers", "get read put done"),
     ("commands_data", "trips report transfers"),
 )
 

@@ -1,0 +1,184 @@
+"""Large things in pieces, to the app and from it (docs/installer-protocol.md, transfers); what they are others know.
+
+A download is a class with the constructor (link, arguments), the attributes `size` in bytes or None while unknown
+and `etag`, `async read(offset, count)` -> up to `count` bytes, b"" only at the end, and `close()`.
+An upload has (link, size, sha256, arguments), the attribute `offset` up to which everything is stored,
+`async write(data)` at `offset`, `async finish(arguments)` -> dict for the answer, and `close()`.
+All may raise CommandError, and OSError when flash refuses.
+"""
+
+from micropython import const
+
+from wallbox.installer import commands, errors, frames
+from wallbox.installer.server import load
+
+# name -> (least role, module of wallbox.installer, class)
+DOWNLOADS = {
+    "settings-schema": ("paired", "schema", "SchemaDownload"),
+}
+UPLOADS = {}
+
+# Read with one request, and stored before the next `received` (docs/installer-protocol.md).
+_READ_BYTES = const(16_384)
+_RECEIVED_BYTES = const(4_096)
+_OFFSET_MAX = const((1 << 30) - 1)
+_SHA256_CHARS = const(64)
+_HEX = "0123456789abcdef"
+# Open at a time; each may hold a file or a buffer.
+_OPEN = const(2)
+_NUMBERS = const(256)
+
+
+class Transfers:
+    """The open transfers of one connection."""
+
+    def __init__(self, link):
+        self._link = link
+        self._next = 0
+        self._downloads = {}
+        # [upload, size, offset that the last `received` told of]
+        self._uploads = {}
+
+    def close(self) -> None:
+        """The connection has ended: everything open is let go; what an upload has stored stays."""
+        for number in list(self._downloads) + list(self._uploads):
+            self._end(number)
+
+    def _end(self, number: int) -> None:
+        if number in self._downloads:
+            self._downloads.pop(number).close()
+        else:
+            self._uploads.pop(number)[0].close()
+
+    def _number(self) -> int:
+        if len(self._downloads) + len(self._uploads) >= _OPEN:
+            raise errors.CommandError("not_now", "%d transfers are open; end one with `done` first" % _OPEN)
+        number = self._next
+        self._next = (number + 1) % _NUMBERS
+        return number
+
+    def open_download(self, name: str, arguments: dict, offset: int) -> dict:
+        number = self._number()
+        found = _made(self._link, DOWNLOADS, name)(self._link, arguments)
+        if found.size is not None and offset > found.size:
+            found.close()
+            errors.refuse("offset", offset, "whole numbers 0..%d" % found.size)
+        self._downloads[number] = found
+        return {"transfer": number, "size": found.size, "etag": found.etag}
+
+    def open_upload(self, name: str, size: int, sha256: str, arguments: dict) -> dict:
+        number = self._number()
+        found = _made(self._link, UPLOADS, name)(self._link, size, sha256, arguments)
+        self._uploads[number] = [found, size, found.offset]
+        return {"transfer": number, "offset": found.offset}
+
+    async def read(self, number: int, offset: int, count: int) -> dict:
+        """Send data frames from `offset` on, `count` bytes at most."""
+        if number not in self._downloads:
+            errors.refuse("transfer", number, "one that `get` has opened")
+        download = self._downloads[number]
+        link = self._link
+        room = link.limit() - frames.DATA_HEADER_BYTES
+        end = offset + count
+        while offset < end:
+            piece = await download.read(offset, min(room, end - offset))
+            if not piece:
+                return {"offset": offset, "end": True}
+            await link.send_data(number, offset, piece)
+            offset += len(piece)
+        return {"offset": offset, "end": offset == download.size}
+
+    async def take(self, content: bytes) -> bool:
+        """Take a data frame's content; False when there is no such upload."""
+        number = content[0]
+        if number not in self._uploads:
+            return False
+        upload, size, told = self._uploads[number]
+        data = memoryview(content)[frames.DATA_HEADER_BYTES - frames.HEADER_BYTES :]
+        offset = int.from_bytes(content[1:5], "little")
+        if offset != upload.offset or offset + len(data) > size:
+            # A piece is missing or too much: tell where to go on.
+            await self._received(number)
+            return True
+        await upload.write(data)
+        if upload.offset - told >= _RECEIVED_BYTES or upload.offset == size:
+            await self._received(number)
+        return True
+
+    async def _received(self, number: int) -> None:
+        entry = self._uploads[number]
+        entry[2] = offset = entry[0].offset
+        await self._link.send({"event": "received", "transfer": number, "offset": offset})
+
+    async def done(self, number: int, cancel: bool, arguments: dict) -> dict:
+        """End a transfer; an upload is taken unless it is cancelled."""
+        if number not in self._downloads and number not in self._uploads:
+            errors.refuse("transfer", number, "one that is open")
+        try:
+            if cancel or number in self._downloads:
+                return {}
+            upload, size, _ = self._uploads[number]
+            if upload.offset != size:
+                text = "%d of %d bytes are there; open it again to send the rest" % (upload.offset, size)
+                raise errors.CommandError("not_now", text)
+            return await upload.finish(arguments)
+        finally:
+            self._end(number)
+
+
+def _made(link, registry: dict, name: str):
+    role, module, maker = registry[name]
+    commands.demand(link, role)
+    return getattr(load(module), maker)
+
+
+def of(link) -> Transfers:
+    """The transfers of a connection."""
+    if link.transfers is None:
+        link.transfers = Transfers(link)
+        link.closers.append(link.transfers.close)
+    return link.transfers
+
+
+def _object(arguments: dict) -> dict:
+    found = arguments.get("arguments", {})
+    if not isinstance(found, dict):
+        errors.refuse("arguments", found, "an object")
+    return found
+
+
+async def get(link, arguments):
+    """Command `get`: open a download."""
+    name = errors.choice(arguments, "name", sorted(DOWNLOADS))
+    offset = errors.whole(arguments, "offset", 0, _OFFSET_MAX, 0)
+    return of(link).open_download(name, _object(arguments), offset)
+
+
+async def _read(link, arguments):
+    number = errors.whole(arguments, "transfer", 0, _NUMBERS - 1)
+    offset = errors.whole(arguments, "offset", 0, _OFFSET_MAX)
+    count = errors.whole(arguments, "count", 1, _READ_BYTES)
+    return await of(link).read(number, offset, count)
+
+
+async def _put(link, arguments):
+    name = errors.choice(arguments, "name", sorted(UPLOADS))
+    size = errors.whole(arguments, "size", 1, _OFFSET_MAX)
+    sha256 = arguments.get("sha256")
+    if not isinstance(sha256, str) or len(sha256) != _SHA256_CHARS or [1 for char in sha256 if char not in _HEX]:
+        errors.refuse("sha256", sha256, "%d lower-case hexadecimal digits" % _SHA256_CHARS)
+    return of(link).open_upload(name, size, sha256, _object(arguments))
+
+
+async def _done(link, arguments):
+    number = errors.whole(arguments, "transfer", 0, _NUMBERS - 1)
+    cancel = errors.flag(arguments, "cancel", False)
+    return await of(link).done(number, cancel, arguments)
+
+
+COMMANDS = {
+    "get": ("paired", get),
+    "read": ("paired", _read),
+    "put": ("paired", _put),
+    "done": ("paired", _done),
+}
