@@ -190,7 +190,14 @@ class Bench:
                 sys.print_exception(error, sys.stderr)
                 raise Quit(1)
 
+        served = app.service
+
+        def service():
+            served()
+            invariants.service()
+
         control.step = judged
+        app.service = service
         invariants.boot(app)
 
     def _unload(self) -> None:

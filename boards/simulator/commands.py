@@ -166,9 +166,7 @@ class Commands:
         return {"settings": settings.as_dict()}, None
 
     def _service(self, _later):
-        bench = self._bench
-        bench.firmware("service").service()
-        bench.invariants.service()
+        self._bench.firmware("service").service()
         return {}, None
 
     def _crash(self, _later, task):

@@ -1,5 +1,6 @@
 """The composition root: the only place that knows all parts and wires them together."""
 
+import os
 from time import ticks_diff
 
 from micropython import const
@@ -43,7 +44,7 @@ from wallbox.energy.reader import MeterReader
 from wallbox.energy.rtu import RtuMaster
 from wallbox.energy.solar import SolarLimit
 from wallbox.events import EventLog, Ring
-from wallbox.installer.server import Installer
+from wallbox.installer.server import ERASE_MARK, Installer, load
 from wallbox.jobs import Jobs
 from wallbox.panel.buzzer import Buzzer
 from wallbox.panel.led import LedBar
@@ -95,6 +96,7 @@ class App:
         self.clock = Clock(hal.clock)
         self.log = EventLog(self.clock)
         self.snapshot = Snapshot()
+        self.ble = hal.ble.Ble()
         self._mount()
         self.settings = Settings(Store(self.folder, "settings", _VERSION, self.log), self.log)
         self.ring = Ring(_RING_SIZE)
@@ -138,7 +140,7 @@ class App:
         self._why_code = None
         self._noted_ma = 0
         self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
-        self.installer = Installer(self, hal.ble.Ble())
+        self.installer = Installer(self, self.ble)
         self.settings.listeners.append(self._settings_changed)
         self.settings.listeners.append(self.installer.settings_changed)
         self._settings_changed(None)
@@ -146,10 +148,15 @@ class App:
     def _mount(self) -> None:
         try:
             self.folder = hal.flash.mount()
+            erase = ERASE_MARK in os.listdir(self.folder)
         except OSError as error:
             # Everything then goes on in RAM: an empty store means an unfinished wizard, so nothing charges.
             self.folder = _NO_FLASH
+            erase = False
             self.log.add("error", "storage", "no_flash", "the flash memory cannot be mounted: %s" % error)
+        if erase:
+            # A factory reset, ordered before this start or interrupted by a power cut in a former one.
+            load("erase").erase(self)
         self.log.attach(self.folder)
 
     def _build_panel(self) -> None:
@@ -194,6 +201,11 @@ class App:
         """Make safe, then reset; the way out for a safety task that failed."""
         self.control.safe_stop()
         self.log.add("error", "supervisor", "reset", reason)
+        self.restart(reason)
+
+    def restart(self, reason: str) -> None:
+        """Make safe, then reset; it does not return."""
+        self.control.safe_stop()
         self.log.flush()
         hal.system.reset(reason)
 

@@ -144,7 +144,7 @@ class Access:
         try:
             self._cards.set_setup(uid)
         except ValueError:
-            self._answer(uid, False, "was refused: a charging card cannot be the setup card")
+            self._answer(uid, False, "was refused: it cannot be the setup card")
         except OSError:
             # Logged by the list, which has undone the change.
             self._answer(uid, False, "was refused: " + _REFUSED["failed"])

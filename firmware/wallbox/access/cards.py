@@ -30,6 +30,10 @@ def _listed(value) -> list:
     return value if isinstance(value, list) else [value]
 
 
+def _is_random(uid: str) -> bool:
+    return len(uid) == 8 and uid.startswith(_RANDOM_UID)
+
+
 def masked(uid: str) -> str:
     """A UID as logs may show it: whoever knows all of it can copy the card (R31)."""
     return "..." + uid[-4:]
@@ -121,7 +125,7 @@ class Cards:
         kind = self.kind(uid)
         if kind != "unknown":
             return "setup" if kind == "setup" else "known"
-        if len(uid) == 8 and uid.startswith(_RANDOM_UID):
+        if _is_random(uid):
             return "random"
         if len(self.charging) >= CAPACITY:
             return "full"
@@ -169,16 +173,19 @@ class Cards:
         was_blocked = uid in self.blocked
         self._change(self.setup, self.charging, names, others + [uid] if blocked else others)
         if blocked != was_blocked:
-            self._note("card_blocked" if blocked else "card_unblocked", "charging card %s was edited", uid)
+            self._note("card_blocked" if blocked else "card_unblocked", "the state of card %s was changed", uid)
 
     def set_setup(self, uid) -> None:
         """Make `uid` the setup card (R18); the former one becomes unknown.
 
-        Raises ValueError for a bad UID and for a charging card, OSError when the flash refuses.
+        Raises ValueError for a bad UID, for one that changes at every touch and for a charging card, OSError
+        when the flash refuses.
         """
         uid = parse_uid(uid)
         if uid in self.charging:
             raise ValueError("card: %s is a charging card and is not allowed; allowed: any other" % uid)
+        if _is_random(uid):
+            raise ValueError("card: %s changes at every touch and is not allowed; allowed: any other" % uid)
         if uid != self.setup:
             self._change(uid, self.charging, self.names, self.blocked)
             self._note("setup_card_set", "card %s is the setup card now", uid)

@@ -8,6 +8,8 @@ from wallbox.timer import unwatched
 
 _FOLDER = "wallbox.installer"
 _SELF = _FOLDER + ".server"
+# A file of this name orders the next start to erase everything (see `erase`).
+ERASE_MARK = "erase"
 
 
 class Installer:

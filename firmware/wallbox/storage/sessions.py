@@ -184,6 +184,14 @@ class SessionStore:
         self._write()
         return dict(record)
 
+    def forget(self) -> None:
+        """Forget open and waiting sessions, in both copies on flash; counters and the next id stay. OSError."""
+        self.close("factory_reset")
+        self._state["waiting"] = []
+        for _ in range(2):
+            self._state["next"] += 1
+            self._store.save(self._state)
+
     def current(self):
         """A copy of the open session's record, at start the one a power cut interrupted; None without one."""
         record = self._state["open"]
