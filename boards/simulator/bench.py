@@ -62,6 +62,8 @@ class Bench:
         else:
             self._server = Server(port, handle, self._report)
         self.port = self._server.port
+        # The port of a radio process; None without one.
+        self.radio_port = None
         if virtual:
             self._time = self.virtual = VirtualTime(plant, self._serve, exact)
             core.ticks = board.virtual_ticks = self.virtual.ticks_ms
@@ -73,6 +75,11 @@ class Bench:
         asyncio.run = self._run_app
         plant.on_reset = self._watchdog_expired
         self._modules = list(sys.modules)
+
+    def open_radio(self, port: int) -> int:
+        """Let a radio process connect on `port` (0: any free one) -> its number; OSError. In real time only."""
+        self.radio_port = __import__("radio_port").RadioPort(port, self.plant, self._server)
+        return self.radio_port.port
 
     def run(self) -> None:
         """Run the wallbox until Quit."""

@@ -62,7 +62,7 @@ class _Client:
         return line
 
 
-def _listen(port: int):
+def listen(port: int):
     """A listening socket and its port; 0 picks a free one, since MicroPython cannot ask which one it got."""
     for _ in range(_TRIES):
         number = port or random.randrange(_LOW_PORT, _HIGH_PORT)
@@ -101,10 +101,12 @@ class Server:
 
         OSError when the port cannot be had.
         """
-        self._sock, self.port = _listen(port)
+        self._sock, self.port = listen(port)
         self._handle = handle
         self._report = report
         self._clients = {}
+        # Sockets of others in the same poll set: {id(socket): (socket, function to call, events waited for)}.
+        self._others = {}
         self._noted = []
         self.waiting = []
         self._poller = select.poll()
@@ -116,6 +118,18 @@ class Server:
         poller.register(self._sock, select.POLLIN)
         for client in self._clients.values():
             self._arm(client)
+        for sock, _work, events in self._others.values():
+            poller.register(sock, events)
+
+    def add(self, sock, work, events: int) -> None:
+        """Wait for `events` on a socket of somebody else's too, and call `work()` when they come."""
+        self._others[id(sock)] = sock, work, events
+        self._poller.register(sock, events)
+
+    def remove(self, sock) -> None:
+        """Wait for a socket of `add` no longer."""
+        self._others.pop(id(sock), None)
+        self._poller.unregister(sock)
 
     def wait(self, timeout_ms: int) -> None:
         """Wait up to `timeout_ms` (below 0: for ever) for the network, and do what it is ready for."""
@@ -133,6 +147,9 @@ class Server:
             sock = self._noted.pop(0)
             if sock is self._sock:
                 self._accept()
+                continue
+            if id(sock) in self._others:
+                self._others[id(sock)][1]()
                 continue
             client = self._clients.get(id(sock))
             if client is None:

@@ -37,6 +37,7 @@ def _parse():
     add("--seed", type=int, default=0, help="number for component tolerances and chance (0)")
     add("--ocpp", default="", help="URL of an OCPP backend, ws://... or wss://...")
     add("--rs485", default="", help="path of a pty with a real Modbus meter behind it")
+    add("--ble", type=int, default=-1, help="port for a radio process, 0 is any free one (none)")
     add("--virtual", action="store_true", help="virtual time: it moves only by `advance`")
     add("--script", default="", help="file of timed requests to follow instead of listening (needs --virtual)")
     add("--trace", default="", help="file of house loads and sun to play and measure (needs --virtual)")
@@ -50,6 +51,10 @@ def _check(options) -> None:
         raise UsageError("--control: %d is not allowed; allowed: 0..65535" % options.control)
     if not 0 <= options.seed <= _MAX_SEED:
         raise UsageError("--seed: %d is not allowed; allowed: 0..%d" % (options.seed, _MAX_SEED))
+    if not -1 <= options.ble <= 65535:
+        raise UsageError("--ble: %d is not allowed; allowed: 0..65535" % options.ble)
+    if options.virtual and options.ble >= 0:
+        raise UsageError("--ble: not allowed with --virtual, in which requests of the control API play the central")
     if options.exact and not options.virtual:
         raise UsageError("--exact: not allowed in real time; add --virtual")
     for name in ("script", "trace"):
@@ -155,6 +160,11 @@ def main() -> int:
         _install(plant, options)
         if not options.script and not options.trace:
             sys.stdout.write("control 127.0.0.1:%d\n" % bench.port)
+        if options.ble >= 0:
+            try:
+                sys.stdout.write("ble 127.0.0.1:%d\n" % bench.open_radio(options.ble))
+            except OSError as error:
+                raise UsageError("--ble: port %d cannot be used: %s" % (options.ble, error))
         _redirect_console(options.quiet)
         bench.run()
     except Quit as end:

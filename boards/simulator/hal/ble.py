@@ -57,6 +57,7 @@ class Link:
     def disconnect(self) -> None:
         """End the connection; harmless when it is gone."""
         if self.open:
+            self.end()
             self._radio.hang_up()
 
     def take(self, frame: bytes) -> None:
@@ -93,6 +94,8 @@ class Ble:
         self._radio = board.plant.radio
         self._radio.box = self
         self._link = None
+        self._current = Link(self._radio, "", 0, False)
+        self._current.end()
         self._came = asyncio.Event()
 
     def configure(self, name: str, passkey: str, info: bytes) -> None:
@@ -115,6 +118,7 @@ class Ble:
     # -- called by the radio -----------------------------------------------------------------------------
 
     def connected(self, peer: str, mtu: int, secure: bool) -> None:
+        self._current.end()
         self._current = self._link = Link(self._radio, peer, mtu, secure)
         self._came.set()
 

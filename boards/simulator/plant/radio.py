@@ -61,7 +61,7 @@ class Radio:
         if self._slow:
             self._held += 1
         else:
-            self._box().sent()
+            self.listener().sent()
 
     def hang_up(self) -> None:
         """End the connection."""
@@ -69,7 +69,7 @@ class Radio:
             self.far.hang_up()
         if self._peer is not None:
             self._peer = None
-            self._box().gone()
+            self.listener().gone()
 
     def forget(self) -> None:
         """Forget the keys of all centrals."""
@@ -81,19 +81,22 @@ class Radio:
 
     def reset(self) -> None:
         """The board resets: the connection is gone and nobody listens any more."""
+        box = self.listener()
         self.box = None
         self.hang_up()
+        box.gone()
         self._label = None
 
     def attach(self, far) -> None:
         """A radio process is there (or, None, gone)."""
         self.far = far
-        if far is None:
-            self._box().gone()
-        elif self._label is not None:
+        self._peer = None
+        self.listener().gone()
+        if far is not None and self._label is not None:
             far.advertise(*self._label)
 
-    def _box(self):
+    def listener(self):
+        """The firmware's end, or one that listens to nothing."""
         return Nobody() if self.box is None else self.box
 
     # -- requests of a test ----------------------------------------------------------------------------------
@@ -154,7 +157,7 @@ class Radio:
         return {"paired": self._secure, "mtu": mtu}
 
     def _pair(self, passkey: str) -> None:
-        box = self._box()
+        box = self.listener()
         if not box.may_pair():
             return
         right = passkey == self._label[1]
@@ -166,7 +169,7 @@ class Radio:
 
     def _secured(self) -> None:
         self._secure = True
-        self._box().secured(True)
+        self.listener().secured(True)
 
     def _write(self, text) -> None:
         try:
@@ -177,7 +180,7 @@ class Radio:
             raise ValueError("write: no central is connected")
         if not self._secure:
             raise ValueError("write: the link is not encrypted with a key proven by passkey")
-        self._box().wrote(frame)
+        self.listener().wrote(frame)
 
     def _read(self) -> dict:
         frames = [str(hexlify(frame), "ascii") for frame in self._unread]
@@ -185,5 +188,5 @@ class Radio:
         held = self._held
         self._held = 0
         for _ in range(held):
-            self._box().sent()
+            self.listener().sent()
         return {"frames": frames, "connected": self._peer is not None}
