@@ -33,7 +33,8 @@ async def _prove(link, role: str, password: str, what: str) -> None:
     security = SecurityLog(app)
     wait_s = guard.wait_s(role)
     if wait_s:
-        security.add(what, role, "locked")
+        if guard.first_refusal(role):
+            security.add(what, role, "locked")
         text = "too many wrong passwords; the next try is possible in %d s" % wait_s
         raise errors.CommandError("locked", text, wait_s=wait_s)
     if await Passwords(app.folder, app.log).check(role, password):

@@ -46,6 +46,14 @@ class Guard:
             until = wait_s(self._count(name))
         return max(0, until - self._clock.uptime_s())
 
+    def first_refusal(self, name: str) -> bool:
+        """Whether nobody was refused yet during this wait: one line in the log is enough for all of them."""
+        told = name + "_told"
+        until = self._clock.uptime_s() + self.wait_s(name)
+        first = self._locks.get(told) != until
+        self._locks[told] = until
+        return first
+
     def failed(self, name: str) -> int:
         """A try was wrong -> seconds for which the next is refused."""
         count = min(self._count(name) + 1, _MOST)
@@ -72,9 +80,11 @@ class Guard:
 
 def may_pair(app, locks: dict) -> bool:
     """Whether a central may try the passkey now."""
-    if not Guard(app, locks).wait_s(PAIRING):
+    guard = Guard(app, locks)
+    if not guard.wait_s(PAIRING):
         return True
-    SecurityLog(app).add(PAIRING, "paired", "locked")
+    if guard.first_refusal(PAIRING):
+        SecurityLog(app).add(PAIRING, "paired", "locked")
     return False
 
 
