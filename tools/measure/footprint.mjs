@@ -20,6 +20,8 @@ function copy(from, to) {
     }
 }
 
+const settle = () => new Promise((resolve) => setTimeout(resolve, Number(seconds) * 1000));
+
 function step(name, code) {
     python.runPython(code);
     // Twice: what the first collection ends may have held more.
@@ -34,8 +36,19 @@ try {
     step("modules", "footprint.load()");
     step("objects", "footprint.build()");
     python.runPython("footprint.start()");
-    await new Promise((resolve) => setTimeout(resolve, Number(seconds) * 1000));
+    await settle();
     step("tasks", "pass");
+    python.runPython("footprint.call()");
+    await settle();
+    step("app", "pass");
+    python.runPython("footprint.leave()");
+    await settle();
+    step("left", "pass");
+    python.runPython("footprint.call()");
+    await settle();
+    python.runPython("footprint.leave()");
+    await settle();
+    step("again", "pass");
     python.runPython("print(json.dumps(footprint.FIGURES))");
 } catch (error) {
     console.error(`${printed.join("\n")}\n${error}`);

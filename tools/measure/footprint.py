@@ -2,12 +2,28 @@
 
 import asyncio
 import gc
+import json
 import sys
 
 import inert_board
 
 FIGURES = {}
 _APPS = []
+# An installer's app that has looked at everything and follows the live data.
+_REQUESTS = (
+    {"do": "hello"},
+    {"do": "login", "role": "expert", "password": "1916"},
+    {"do": "status"},
+    {"do": "settings"},
+    {"do": "wizard"},
+    {"do": "cards"},
+    {"do": "scan"},
+    {"do": "service"},
+    {"do": "log", "security": True},
+    {"do": "schema"},
+    {"do": "read", "transfer": 0, "offset": 0, "count": 200},
+    {"do": "live", "period_ms": 200},
+)
 
 assert inert_board.MODULES["pilot"] is sys.modules["hal.pilot"]
 
@@ -25,6 +41,24 @@ def build() -> None:
 def start() -> None:
     """Start every task."""
     asyncio.create_task(_APPS[0].run())
+
+
+def call() -> None:
+    """Let an app come near and send its requests."""
+    frames = []
+    for number in range(len(_REQUESTS)):
+        text = json.dumps(dict(_REQUESTS[number], id=number)).encode()
+        frames.append(bytes((0x30, number)) + text)
+    inert_board.Ble.link = inert_board.Link(frames)
+    inert_board.Ble.near.set()
+
+
+def leave() -> None:
+    """Let it go; it must have been answered."""
+    link = inert_board.Ble.link
+    assert not link.frames and link.answers >= len(_REQUESTS), (link.frames, link.answers)
+    link.gone.set()
+    inert_board.Ble.link = None
 
 
 def note(name: str) -> None:
