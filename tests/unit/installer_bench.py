@@ -66,7 +66,7 @@ class App:
         self.settings = Settings(Store(folder, "settings", 1, self.log), self.log)
         self.cards = Cards(Store(folder, "cards", 1, self.log), self.log)
         self.store = Sessions()
-        self.snapshot = Record(car_connected=False, contactor_closed=False, state="A1")
+        self.snapshot = Record(car_connected=False, contactor_commanded=False, state="A1")
         self.session = Record(status=lambda: {"duration_s": 0, "energy_wh": 0}, waiting=False, id_tag=None)
         self.access = Record(
             registration=False,

@@ -12,7 +12,7 @@ def _confirmed(arguments, word=True) -> None:
 
 def _not_charging(link, what: str) -> None:
     # Opening under load wears the contactor (R8).
-    if link.app.snapshot.contactor_closed:
+    if link.app.snapshot.contactor_commanded:
         raise errors.CommandError("not_now", "%s: not while a car charges; end the charge first" % what)
 
 
