@@ -23,7 +23,7 @@ class RadioProcess:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
         self.pending = b""
 
-    def send(self, kind, payload=b""):
+    def send(self, kind: str, payload: bytes | dict = b""):
         if isinstance(payload, dict):
             payload = json.dumps(payload).encode()
         self.socket.sendall(kind.encode() + len(payload).to_bytes(2, "little") + payload)

@@ -77,7 +77,7 @@ class App:
         )
         self.led = Record(preview=lambda percent: None, pattern="blue")
         self.jobs = Record(start=lambda name: None, cancel=lambda name: None, status=lambda name: {"running": False})
-        self.faults = Record(status=lambda: [], is_active=lambda fault: False)
+        self.faults = Record(status=list, is_active=lambda fault: False)
         self.why = Record(answer=lambda: {"code": "no_car", "text": "Ready."})
         self.restarts = []
         self.restart = self.restarts.append
@@ -132,6 +132,8 @@ class Desk:
         self.radio = Radio(mtu)
         self.link = Link(app, self.radio, Record(locks={} if locks is None else locks))
         self.counter = 0
+        # The frames that came with the last answers.
+        self.raw = []
         self.events = []
 
     def frame(self, head, content):
@@ -146,6 +148,7 @@ class Desk:
             text = frame[2:] if frame[0] & 0x10 else text + frame[2:]
             if frame[0] & 0x20 and not frame[0] & 0x0F:
                 found.append(json.loads(text))
+        self.raw = self.radio.sent
         self.radio.sent = []
         return found
 
@@ -186,5 +189,3 @@ class Desk:
         answer = self.ask(do, **arguments)
         assert answer["ok"], answer
         return answer
-
-

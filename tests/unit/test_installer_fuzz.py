@@ -1,4 +1,4 @@
-"""Random, changed and recorded frames against the real frame and dispatch code: no crash, no growth, nothing changed."""
+"""Random, damaged and recorded frames against the real code: no crash, no growth, nothing changed."""
 
 import asyncio
 import gc

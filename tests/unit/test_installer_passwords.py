@@ -256,4 +256,3 @@ def test_a_power_cut_costs_one_entry_at_most():
         assert results == ["first", "0", "1", "2"][: len(results)] and results, results
 
     assert cut_everywhere(prepare, run, verify) > 0
-

@@ -58,7 +58,6 @@ def leave() -> None:
     link = inert_board.Ble.link
     assert not link.frames and link.answers >= len(_REQUESTS), (link.frames, link.answers)
     link.gone.set()
-    inert_board.Ble.link = None
 
 
 def note(name: str) -> None:

@@ -138,7 +138,7 @@ class Link:
 class Ble:
     """Nobody is near until `link` is set and `near` tells of it."""
 
-    link = None
+    link = Link([])
     near = asyncio.Event()
 
     def configure(self, name, passkey, info):

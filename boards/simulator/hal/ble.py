@@ -1,4 +1,4 @@
-"""Bluetooth LE of the simulated board: one connection at a time, one service, which the docs' installer-protocol.md tells.
+"""Bluetooth LE of the simulated board: one connection at a time, the service of docs/installer-protocol.md.
 
 The radio refuses just-works and legacy pairing and asks `may_pair` before it lets a central pair.
 """
@@ -92,7 +92,7 @@ class Ble:
         self.may_pair = lambda: False
         self.paired = lambda _ok: None
         self._radio = board.plant.radio
-        self._radio.box = self
+        self._radio.listen(self)
         self._link = None
         self._current = Link(self._radio, "", 0, False)
         self._current.end()
@@ -118,21 +118,27 @@ class Ble:
     # -- called by the radio -----------------------------------------------------------------------------
 
     def connected(self, peer: str, mtu: int, secure: bool) -> None:
+        """A central is connected."""
         self._current.end()
         self._current = self._link = Link(self._radio, peer, mtu, secure)
         self._came.set()
 
     def resized(self, mtu: int) -> None:
+        """Larger or smaller frames were agreed on."""
         self._current.mtu = mtu
 
     def secured(self, secure: bool) -> None:
+        """The link is encrypted with a key proven by passkey, or is not any more."""
         self._current.secure = secure
 
     def wrote(self, frame: bytes) -> None:
+        """The central has written to `request`."""
         self._current.take(frame)
 
     def sent(self) -> None:
+        """A notification is out."""
         self._current.went()
 
     def gone(self) -> None:
+        """The connection has ended."""
         self._current.end()

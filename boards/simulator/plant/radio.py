@@ -45,6 +45,10 @@ class Radio:
 
     # -- called by the firmware through hal.ble ------------------------------------------------------------
 
+    def listen(self, box) -> None:
+        """The firmware has started."""
+        self.box = box
+
     def advertise(self, name: str, passkey: str, info: bytes) -> None:
         """Show name and info to everybody; `passkey` proves a central that pairs."""
         self._label = (name, passkey, info)
@@ -105,7 +109,9 @@ class Radio:
         """One thing a central does -> what it sees; ValueError when it cannot."""
         given = [value for value in (connect, write, read, disconnect, label) if value is not None]
         if len(given) != 1:
-            raise ValueError("ble: %d things asked for; allowed: one of connect, write, read, disconnect, label" % len(given))
+            raise ValueError(
+                "ble: %d things asked for; allowed: one of connect, write, read, disconnect, label" % len(given)
+            )
         if label is not None:
             check.flag("label", label)
             return self._read_label()

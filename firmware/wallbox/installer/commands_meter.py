@@ -1,4 +1,4 @@
-"""Commands for the external meter: search for it (R19), and check by steps of the charge that it is wired right (R36)."""
+"""Commands for the external meter: search for it (R19), check by steps of the charge how it is wired (R36)."""
 
 from wallbox.installer import errors
 

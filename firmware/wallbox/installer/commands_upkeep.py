@@ -5,9 +5,9 @@ from wallbox.installer.security import SecurityLog
 from wallbox.protection.faults import CATALOGUE, SERVICE
 
 
-def _confirmed(arguments, word=True) -> None:
-    if arguments.get("confirm") != word:
-        errors.refuse("confirm", arguments.get("confirm"), "true" if word is True else '"%s"' % word)
+def _confirmed(arguments) -> None:
+    if arguments.get("confirm") is not True:
+        errors.refuse("confirm", arguments.get("confirm"), "true")
 
 
 def _not_charging(link, what: str) -> None:
@@ -35,7 +35,7 @@ def _restart(link, arguments):
 
 
 def _factory_reset(link, arguments):
-    _confirmed(arguments, "erase")
+    errors.choice(arguments, "confirm", ("erase",))
     _not_charging(link, "factory_reset")
     app = link.app
     erase.order(app.folder)

@@ -2,7 +2,7 @@
 
 
 class CommandError(Exception):
-    """A refusal: `code` for programs, `text` for people, `field` the argument or setting at fault; `more` goes along."""
+    """Refusal: `code` for programs, `text` for people, `field` the argument or setting at fault, `more` goes along."""
 
     def __init__(self, code: str, text: str, field=None, **more):
         super().__init__(text)

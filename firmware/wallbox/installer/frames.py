@@ -32,7 +32,9 @@ class Assembler:
 
     def __init__(self):
         self.expected = 0
-        self._message = None
+        self._message = bytearray()
+        # Between the first frame of a message and its last.
+        self._going_on = False
         self._too_long = False
 
     def take(self, frame: bytes, limit: int):
@@ -43,7 +45,7 @@ class Assembler:
         try:
             return self._take(frame, limit)
         except FrameError:
-            self._message = None
+            self._forget()
             raise
 
     def _take(self, frame: bytes, limit: int):
@@ -61,12 +63,17 @@ class Assembler:
             self._count()
             return DATA, frame[HEADER_BYTES:]
         if head & _FIRST:
-            self._message = bytearray()
+            self._forget()
+            self._going_on = True
             self._too_long = False
-        elif self._message is None:
+        elif not self._going_on:
             raise FrameError("a frame in the middle of a message without its first one")
         self._count()
         return self._add(frame, head & _LAST)
+
+    def _forget(self) -> None:
+        self._message = bytearray()
+        self._going_on = False
 
     def _count(self) -> None:
         self.expected = (self.expected + 1) & _COUNTER_MASK
@@ -79,7 +86,7 @@ class Assembler:
             message.extend(memoryview(frame)[HEADER_BYTES:])
         if not last:
             return None
-        self._message = None
+        self._forget()
         if self._too_long:
             raise TooLongError("a message of more than %d bytes" % MESSAGE_BYTES)
         return MESSAGE, bytes(message)

@@ -17,7 +17,7 @@ def load(folder: str, log) -> dict:
     """
     store = Store(folder, "identity", _VERSION, log)
     found = store.load()
-    if _is_whole(found):
+    if isinstance(found, dict) and _is_whole(found):
         return found
     # Twelve bytes: the remainder favours no passkey that anybody could measure.
     passkey = int.from_bytes(hal.system.random_bytes(12), "big") % 10**_DIGITS
@@ -31,12 +31,11 @@ def load(folder: str, log) -> dict:
     return drawn
 
 
-def _is_whole(found) -> bool:
-    if not isinstance(found, dict) or not isinstance(found.get("serial"), str):
-        return False
+def _is_whole(found: dict) -> bool:
     passkey, key = found.get("passkey"), found.get("key")
     return (
-        isinstance(passkey, str)
+        isinstance(found.get("serial"), str)
+        and isinstance(passkey, str)
         and len(passkey) == _DIGITS
         and passkey.isdigit()
         and isinstance(key, str)

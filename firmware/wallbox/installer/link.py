@@ -32,9 +32,9 @@ class Link:
         self.installer = installer
         self.role = "paired"
         self.closers = []
-        self.after = None
-        self.transfers = None
-        self.live = None
+        self.after = _nothing
+        # What commands keep for as long as the connection lasts, by name.
+        self.parts = {}
         self._in = frames.Assembler()
         self._out = frames.Splitter()
         self._sending = asyncio.Lock()
@@ -92,8 +92,26 @@ class Link:
         await self.send({"event": "frame_error", "expected": self._in.expected, "text": text})
 
     async def _data(self, content: bytes) -> None:
-        if self.transfers is None or not await self.transfers.take(content):
-            await self._complain("data of the transfer %d, which is not open for sending" % content[0])
+        transfers = self.parts.get("transfers")
+        try:
+            taken = transfers is not None and await transfers.take(content)
+        except CommandError as error:
+            await self._fail(content[0], error.answer["text"])
+        except OSError as error:
+            if not self.radio.open:
+                raise
+            await self._fail(content[0], "the flash memory refused: %s" % error)
+        except Exception as error:
+            self.report(error)
+            await self._fail(content[0], "a mistake of the firmware, logged: %r" % error)
+        else:
+            if not taken:
+                await self._complain("data of the transfer %d, which is not open for sending" % content[0])
+
+    async def _fail(self, transfer: int, text: str) -> None:
+        """An upload cannot go on; what it has stored stays."""
+        self.parts["transfers"].end(transfer)
+        await self.send({"event": "transfer_failed", "transfer": transfer, "text": text})
 
     async def _request(self, message: bytes) -> None:
         number = None
@@ -107,7 +125,9 @@ class Link:
         except OSError as error:
             if not self.radio.open:
                 raise
-            await self._refuse(number, CommandError("flash", "the flash memory refused: %s; nothing was changed" % error))
+            await self._refuse(
+                number, CommandError("flash", "the flash memory refused: %s; nothing was changed" % error)
+            )
             return
         except Exception as error:
             self.report(error)
@@ -117,7 +137,7 @@ class Link:
         answer["id"] = number
         answer["ok"] = True
         await self.send(answer)
-        if self.after is not None:
+        if self.after is not _nothing:
             await self._finish()
 
     async def _do(self, request: dict):
@@ -147,9 +167,7 @@ class Link:
             if not self.radio.queued or not self.radio.open:
                 break
             await asyncio.sleep_ms(_DRAIN_STEP_MS)
-        after = self.after
-        self.after = None
-        after()
+        self.after()
 
     # -- out -------------------------------------------------------------------------------------------------
 
@@ -175,6 +193,10 @@ class Link:
         """Send a data frame, waiting for room; OSError when the connection is gone."""
         async with self._sending:
             await self.radio.send(self._out.data(transfer, offset, piece))
+
+
+def _nothing() -> None:
+    """No answer has a consequence yet."""
 
 
 def _parse(message: bytes) -> dict:

@@ -5,12 +5,12 @@ import asyncio
 
 def start(link, period_ms: int) -> None:
     """Send an event `live` every `period_ms`, in the place of the stream there was; 0 ends it."""
-    if link.live is not None:
-        link.live.cancel()
-        link.live = None
-    if period_ms:
-        link.live = asyncio.create_task(_run(link, period_ms))
+    if "live" in link.parts:
+        link.parts.pop("live").cancel()
+    elif period_ms:
         link.closers.append(lambda: start(link, 0))
+    if period_ms:
+        link.parts["live"] = asyncio.create_task(_run(link, period_ms))
 
 
 async def _run(link, period_ms: int) -> None:

@@ -42,9 +42,10 @@ class Transfers:
     def close(self) -> None:
         """The connection has ended: everything open is let go; what an upload has stored stays."""
         for number in list(self._downloads) + list(self._uploads):
-            self._end(number)
+            self.end(number)
 
-    def _end(self, number: int) -> None:
+    def end(self, number: int) -> None:
+        """Let go of one transfer; what an upload has stored stays."""
         if number in self._downloads:
             self._downloads.pop(number).close()
         else:
@@ -58,6 +59,7 @@ class Transfers:
         return number
 
     def open_download(self, name: str, arguments: dict, offset: int) -> dict:
+        """Begin a download -> its answer; it can be read from any offset up to its size."""
         number = self._number()
         found = _made(self._link, DOWNLOADS, name)(self._link, arguments)
         if found.size is not None and offset > found.size:
@@ -67,6 +69,7 @@ class Transfers:
         return {"transfer": number, "size": found.size, "etag": found.etag}
 
     def open_upload(self, name: str, size: int, sha256: str, arguments: dict) -> dict:
+        """Begin an upload, or go on with one that a cut has interrupted -> its answer."""
         number = self._number()
         found = _made(self._link, UPLOADS, name)(self._link, size, sha256, arguments)
         self._uploads[number] = [found, size, found.offset]
@@ -123,7 +126,7 @@ class Transfers:
                 raise errors.CommandError("not_now", text)
             return await upload.finish(arguments)
         finally:
-            self._end(number)
+            self.end(number)
 
 
 def _made(link, registry: dict, name: str):
@@ -134,10 +137,10 @@ def _made(link, registry: dict, name: str):
 
 def of(link) -> Transfers:
     """The transfers of a connection."""
-    if link.transfers is None:
-        link.transfers = Transfers(link)
-        link.closers.append(link.transfers.close)
-    return link.transfers
+    if "transfers" not in link.parts:
+        link.parts["transfers"] = Transfers(link)
+        link.closers.append(link.parts["transfers"].close)
+    return link.parts["transfers"]
 
 
 def _object(arguments: dict) -> dict:

@@ -19,7 +19,7 @@ SCHEMA = (
     ("connection_a", 25, ((6, 125),), "A", "electrical"),  # main fuse of the house, per phase
     ("load_optimisation", False, (), "", "electrical"),  # R20: stays on once it is on
     ("fallback_a", 6, (0, (6, 32)), "A", "electrical"),  # R20, R41: silent meter; IEC 61851-1 offers from 6 A
-    ("meter_hold_s", 0, ((0, 300),), "s", "electrical"),  # R41: the last limit of a lost meter holds for this long first
+    ("meter_hold_s", 0, ((0, 300),), "s", "electrical"),  # R41: how long the last limit of a lost meter holds
     ("unbalance_a", 0, (0, (6, 32)), "A", "electrical"),  # 0: no limit; VDE-AR-N 4100: 4.6 kVA, 20 A
     ("solar_mode", "off", ("off", "only", "minimum"), "", "solar"),  # R21
     ("solar_start_s", 60, ((10, 600),), "s", "solar"),  # R21: enough sun for this long before a start
