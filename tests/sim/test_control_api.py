@@ -15,7 +15,7 @@ STATE_KEYS = (
 )
 REQUESTS = (
     "plug unplug car tap fault clear grid house ambient contact network power advance state log settings reset quit "
-    "service crash stall utc trip meter scan check_meter"
+    "service crash stall utc trip meter scan check_meter ble"
 )
 
 

@@ -28,7 +28,8 @@ function fieldFor([key, label, unit, choices]) {
 function build() {
   inputs.clear();
   const named = new Set(SETTINGS.flatMap(([, rows]) => rows.map((row) => row[0])));
-  const others = Object.keys(stored).filter((key) => !named.has(key)).map((key) => [key, plain(key), ""]);
+  // Of a secret the wallbox tells only whether there is one: an installer's app sets it.
+  const others = Object.keys(stored).filter((key) => !named.has(key) && !key.endsWith("_password")).map((key) => [key, plain(key), ""]);
   const groups = [...SETTINGS, ["Other", others]]
     .map(([title, rows]) => [title, rows.filter((row) => row[0] in stored)])
     .filter(([, rows]) => rows.length);
