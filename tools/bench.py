@@ -19,7 +19,7 @@ BIN = ROOT / ".venv" / "bin"
 MEASURE = ROOT / "tools" / "measure"
 INTERPRETER = "node_modules/@micropython/micropython-webassembly-pyscript/micropython.mjs"
 LATENESS = "tools/measure/lateness.py"
-HEAP = "512K"
+HEAP = "768K"
 
 # Limits, and where they come from.
 # The control loop is due every 10 ms; later than 50 ms and half of the 100 ms that table A.6 of IEC 61851-1

@@ -13,9 +13,12 @@ from pathlib import Path
 import image
 from reaction import Simulator
 
+# Of the tests, on whose folder `reaction` has put the import path.
+from installer_client import InstallerClient  # isort: skip
+
 PROGRAM = "tools/measure/slices.py"
 RUNS = 5
-HEAP = "512K"
+HEAP = "768K"
 # So often between two slices that MicroPython never has to collect within one.
 COLLECT_EVERY = 10
 TURNS = 60
@@ -63,11 +66,29 @@ def be_busy(box: Simulator) -> None:
             box.clear("pe")
         box.advance(2)
         box.state()
+    be_an_app(box)
     for _ in range(2):
         box.unplug()
         box.advance(5)
         box.plug()
         box.advance(20)
+
+
+def be_an_app(box: Simulator) -> None:
+    """What an installer's app asks of the task `installer`; a password takes the longest to prove."""
+    app = InstallerClient(box)
+    app.connect()
+    app.login()
+    app.ask("password", role="expert", new="expert")
+    app.login("expert", "expert")
+    app.ask("live", period_ms=500)
+    for do in ("hello", "status", "settings", "wizard", "cards", "log", "scan", "faults"):
+        app.ask(do)
+        box.advance(1)
+    app.ask("settings", set={"name": "garage", "wifi_ssid": "home"})
+    app.download("settings-schema")
+    app.disconnect()
+    box.advance(2)
 
 
 def run_once(folder: Path, collect_every: int, number: int) -> tuple[dict, array]:
@@ -99,7 +120,7 @@ def by_task(found: list[tuple[dict, array]]) -> dict[str, TaskSlices]:
 
 
 def measure(runs: int = RUNS) -> Slices:
-    """The slices of every task of the compiled image on a heap of 512 KB."""
+    """The slices of every task of the compiled image on a small heap."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         image.compile_simulator(folder, PROGRAM)

@@ -1,11 +1,13 @@
 """The requests of the control API: what each takes, and what it does to plant, supply and firmware."""
 
-from binascii import unhexlify
+import json
+from binascii import hexlify, unhexlify
 
 from micropython import const
 
 # Virtual time of one request: a month, so that a slip of the finger does not run for hours.
 _ADVANCE_MAX_S = const(31 * 24 * 3600)
+_FRAMES = const(8)  # of Bluetooth, in one piece of an answer
 _WRITES_MAX = const(1_000_000)
 _STALL_MAX_MS = const(1_500)  # the watchdog's two seconds are another matter
 _UTC_MAX_S = const((1 << 32) - 1)
@@ -95,6 +97,16 @@ def _uid(value) -> bytes:
     if isinstance(value, str) and len(value) in (8, 14, 20) and all(digit in _HEX for digit in value):
         return unhexlify(value)
     raise ValueError("uid: %r is not allowed; allowed: 8, 14 or 20 hexadecimal digits" % (value,))
+
+
+def _frames(found: dict):
+    """Yield the rest of an answer with frames in hex, some at a time: all of them can be more than the heap has."""
+    yield ('"connected": %s, "frames": [' % json.dumps(found["connected"])).encode()
+    frames = found["frames"]
+    for at in range(0, len(frames), _FRAMES):
+        texts = ['"%s"' % str(hexlify(frame), "ascii") for frame in frames[at : at + _FRAMES]]
+        yield ((", " if at else "") + ", ".join(texts)).encode()
+    yield b"]}\n"
 
 
 class Commands:
@@ -237,7 +249,8 @@ class Commands:
     def _ble(self, _later, **what):
         """One thing that a Bluetooth central does."""
         self._bench.plant.sync()
-        return self._bench.plant.radio.request(**what), None
+        found = self._bench.plant.radio.request(**what)
+        return (_frames(found) if "frames" in found else found), None
 
     def _reset(self, _later):
         self._bench.firmware("reset")

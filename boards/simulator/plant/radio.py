@@ -3,7 +3,7 @@
 It outlives the firmware: a reset of the board ends the connection, bonds stay with the radio.
 """
 
-from binascii import hexlify, unhexlify
+from binascii import unhexlify
 
 from micropython import const
 
@@ -189,7 +189,7 @@ class Radio:
         self.listener().wrote(frame)
 
     def _read(self) -> dict:
-        frames = [str(hexlify(frame), "ascii") for frame in self._unread]
+        frames = self._unread
         self._unread = []
         held = self._held
         self._held = 0
