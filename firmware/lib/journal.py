@@ -123,6 +123,27 @@ class Journal:
             elif line != b"\n":
                 self.damaged += 1
 
+    def page(self, place: tuple, count: int) -> tuple:
+        """Up to `count` records from `place` on, (0, 0) being the oldest, and the next place, None at the end.
+
+        No file stays open in between, so the journal may grow and rotate; what was removed meanwhile is passed over.
+        """
+        first, offset = place
+        records = []
+        for number in self._numbers():
+            if number < first:
+                continue
+            try:
+                with open(self._path + str(number), "rb") as file:
+                    file.seek(offset if number == first else 0)
+                    for record in self._lines(file):
+                        records.append(record)
+                        if len(records) == count:
+                            return records, (number, file.tell())
+            except OSError:
+                self.damaged += 1
+        return records, None
+
     def last(self):
         """The newest readable record, or None."""
         newest = None

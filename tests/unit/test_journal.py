@@ -154,3 +154,51 @@ def test_a_power_cut_at_any_write_leaves_every_appended_record():
 
     cuts = cut_everywhere(prepare, run, check)
     assert cuts > 80, cuts
+
+
+def paged(journal, count):
+    found, place = [], (0, 0)
+    while place is not None:
+        records, place = journal.page(place, count)
+        assert len(records) <= count
+        found += records
+    return found
+
+
+def test_pages_bring_every_record_once_in_order():
+    folder = scratch("journal-pages")
+    journal = Journal(folder, "j", 3, 100)
+    journal.extend([b"record %d" % number for number in range(12)])
+    kept = list(journal.records())
+    assert len(kept) > 6, kept
+    for count in (1, 2, 5, 100):
+        assert paged(journal, count) == kept, count
+    assert Journal(folder, "none").page((0, 0), 5) == ([], None)
+
+
+def test_pages_go_on_while_the_journal_grows_and_rotates():
+    folder = scratch("journal-pages-grow")
+    journal = Journal(folder, "j", 2, 60)
+    journal.extend([b"record %d" % number for number in range(6)])
+    first, place = journal.page((0, 0), 2)
+    journal.append(b"record 6")
+    found = list(first)
+    while place is not None:
+        records, place = journal.page(place, 1)
+        found += records
+        if found[-1] == b"record 4":
+            # The file that is being read goes away with all before it.
+            journal.extend([b"later %d" % number for number in range(6)])
+    assert found == sorted(set(found), key=found.index), found
+    assert found[-1] == b"later 5", found
+
+
+def test_a_page_leaves_out_a_damaged_record_alone():
+    folder = scratch("journal-pages-damage")
+    journal = Journal(folder, "j", 2, 400)
+    journal.extend([b"one", b"two", b"three"])
+    path = folder + "/j.0"
+    data = bytearray(read(path))
+    data[data.index(b"two")] = 0x58
+    write(path, bytes(data))
+    assert paged(journal, 1) == [b"one", b"three"]

@@ -385,3 +385,44 @@ def test_a_second_power_cut_during_recovery_loses_nothing_either():
 
     cuts = cut_everywhere(prepare, run, check)
     assert cuts >= 1, cuts
+
+
+def paged(store):
+    found, place = [], (0, 0)
+    while place is not None:
+        records, place = store.page(place)
+        found += records
+    return found
+
+
+def test_pages_bring_the_whole_history_oldest_first():
+    folder = scratch("sessions-pages")
+    store = sessions(folder)
+    for number in range(30):
+        charge(store, 1000 + number)
+    assert paged(store) == list(reversed(store.history(99)))
+    assert len(paged(store)) == 30
+
+
+def test_pages_bring_sessions_that_the_journal_refused_and_the_mark_tells_of_each_closed_one():
+    class Refusing(Journal):
+        refuses = False
+
+        def extend(self, records):
+            if self.refuses:
+                raise OSError(5)
+            super().extend(records)
+
+    folder = scratch("sessions-pages-refused")
+    journal = Refusing(folder, "history", 2)
+    store = SessionStore(folder, Log(), journal)
+    before = store.mark()
+    charge(store, 1000)
+    closed = store.mark()
+    assert closed != before
+    store.open({"id_tag": None})
+    assert store.mark() == closed
+    journal.refuses = True
+    store.close("unplugged", 5, 5)
+    assert ids(paged(store)) == [1, 2]
+    assert store.mark() != closed
