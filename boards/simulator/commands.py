@@ -24,21 +24,6 @@ _CRASH = {
     "load": ("meter", "check"),
     "control": ("control", "_drive"),
 }
-# What a row of a recorded trip holds; "live" has a bit for each pole.
-_COLUMNS = (
-    "ms",
-    "high_mv",
-    "low_mv",
-    "dc_ua",
-    "ac_ua",
-    "l1_ma",
-    "l2_ma",
-    "l3_ma",
-    "offered_ma",
-    "commanded",
-    "live",
-    "state",
-)
 _HEX = "0123456789abcdefABCDEF"
 
 # do -> (arguments it must have, arguments it may have).
@@ -214,17 +199,13 @@ class Commands:
     def _trip(self, _later, index=0):
         recorder = self._bench.firmware("trip").recorder
         # Not above: the firmware's modules are loaded anew at each of its starts.
-        from wallbox.charging.states import NAMES
+        from wallbox.installer.trips import COLUMNS, rows
 
         trips = recorder.status()
         if not trips:
             raise ValueError("trip: none is recorded")
         _whole("index", index, 0, len(trips) - 1)
-        rows = []
-        for sample in recorder.samples(index):
-            bits = sample[-1]
-            rows.append(sample[:-1] + (bits >> 3 & 1, bits & 7, NAMES[bits >> 4]))
-        return {"trip": dict(trips[index], columns=_COLUMNS, rows=rows)}, None
+        return {"trip": dict(trips[index], columns=COLUMNS, rows=list(rows(recorder, index)))}, None
 
     def _meter(self, _later, **changes):
         self._bench.plant.sync()

@@ -29,6 +29,8 @@ _WAITING = const(24)
 _RESERVE = const(512)
 # 4 files of 4,000 bytes hold the newest 75 to 100 warnings and errors.
 _FILES = const(4)
+# Entries that are read at a time: parsing one takes about 1 ms on a chip.
+_PAGE = const(4)
 # Text for people; of a longer one, such as a traceback, the beginning and the end are kept.
 _TEXT_CHARS = const(200)
 _HEAD_CHARS = const(40)
@@ -117,6 +119,27 @@ class EventLog:
     def since(self, sequence: int = 0) -> list:
         """The entries in RAM with a number above `sequence`, oldest first, as dicts."""
         return [_as_dict(entry) for entry in self._entries if entry[0] > sequence]
+
+    @property
+    def sequence(self) -> int:
+        """The number of the newest entry."""
+        return self._sequence
+
+    def page(self, place: tuple) -> tuple:
+        """Some entries from `place` on, (0, 0) at first, as dicts, and the next place, None at the end.
+
+        First what flash has from before the oldest in RAM, then what is in RAM, each oldest first; for whoever reads
+        all of it in pieces. Numbers may come twice.
+        """
+        number, after = place
+        entries = self._entries
+        if number >= 0:
+            records, place = self._journal.page(place, _PAGE) if self._journal else ((), None)
+            first = entries[0][0] if entries else self._sequence + 1
+            found = [entry for entry in map(_parse, records) if entry and entry["seq"] < first]
+            return found, place or (-1, 0)
+        found = [entry for entry in entries if entry[0] > after][:_PAGE]
+        return [_as_dict(entry) for entry in found], (-1, found[-1][0]) if found else None
 
     def stored(self):
         """Yield the warnings and errors on flash, of former starts too, oldest first, as dicts."""

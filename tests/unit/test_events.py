@@ -350,3 +350,35 @@ def test_putting_into_the_ring_allocates_nothing():
     finally:
         micropython.heap_unlock()
     assert ring.waiting == 8 and ring.lost == 12
+
+
+def paged(log):
+    found, place = [], (0, 0)
+    while place is not None:
+        entries, place = log.page(place)
+        assert len(entries) <= 4
+        found += entries
+    return found
+
+
+def test_pages_bring_what_flash_kept_of_former_starts_and_then_all_in_ram():
+    folder = scratch("events-pages")
+    log = attached(folder)
+    fill(log, 9, "warning")
+    log.flush()
+    log = attached(folder)
+    fill(log, 3)
+    for number in range(3):
+        log.add("error", "t%d" % number, "code", "error %d" % number)
+    log.flush()
+    entries = paged(log)
+    assert [entry["level"] for entry in entries] == ["warning"] * 9 + ["info"] * 3 + ["error"] * 3, entries
+    assert numbers(entries) == sorted(set(numbers(entries)))
+    assert entries[-1]["seq"] == log.sequence
+
+
+def test_pages_of_a_log_without_flash_bring_what_is_in_ram():
+    log = EventLog(Clock())
+    assert paged(log) == []
+    fill(log, 10)
+    assert paged(log) == log.since(0)
