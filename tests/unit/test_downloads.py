@@ -7,7 +7,8 @@ from storage_help import Clock, Log, scratch
 
 from wallbox.events import EventLog
 from wallbox.installer import history, logs, trips
-from wallbox.installer.streams import Changed, Stream, cell, row
+from wallbox.installer.errors import CommandError
+from wallbox.installer.streams import Stream, cell, row
 from wallbox.storage.sessions import SessionStore
 
 UID = "04A1B2C3D4E5F6"
@@ -49,8 +50,9 @@ def lines(data):
 async def refused(download, offset):
     try:
         await download.read(offset, 100)
-    except Changed as error:
-        return str(error)
+    except CommandError as error:
+        assert error.answer["code"] == "not_now"
+        return error.answer["text"]
     raise AssertionError("read although the content changed")
 
 
@@ -200,15 +202,15 @@ def test_a_trip_that_is_not_there_is_refused_with_what_is_allowed():
     for wrong in (2, -1, "0", True, None):
         try:
             trips.index_of(recorder, {"index": wrong})
-        except ValueError as error:
-            assert str(error).startswith("index: ") and "0..1" in str(error), error
+        except CommandError as error:
+            assert error.answer["field"] == "index" and "0..1" in error.answer["text"], error.answer
         else:
             raise AssertionError("took %r" % (wrong,))
     recorder.trips = []
     try:
         trips.index_of(recorder, {})
-    except ValueError as error:
-        assert str(error) == "index: no trip is recorded"
+    except CommandError as error:
+        assert error.answer["code"] == "not_now" and "no trip is recorded" in error.answer["text"]
     else:
         raise AssertionError("took a trip of none")
 

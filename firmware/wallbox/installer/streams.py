@@ -5,16 +5,14 @@ from binascii import crc32
 
 from micropython import const
 
+from wallbox.installer.errors import CommandError
+
 # More than one frame carries (244 bytes), and little heap.
 _READ_BYTES = const(1024)
 # After so many pieces the event loop has its turn: a record that is parsed and written anew takes about 1 ms on a chip.
 _PIECES_A_TURN = const(4)
 # What a spreadsheet takes for a formula at the beginning of a cell (OWASP, "CSV injection").
 _FORMULA = "=+-@\t\r"
-
-
-class Changed(Exception):
-    """What is read is no longer what was opened; it must be opened again."""
 
 
 class Stream:
@@ -39,10 +37,10 @@ class Stream:
         self._at = 0
 
     async def read(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes from `offset`, b"" at the end; Changed when the content is not the same any more."""
+        """Up to `count` bytes from `offset`, b"" at the end; CommandError when the content is not the same any more."""
         again = offset < self._at
         if (again or self.steady) and self.mark() != self._mark:
-            raise Changed("the content has changed; open it again")
+            raise CommandError("not_now", "the content has changed; open it again")
         if again:
             self._begin()
         out = b""

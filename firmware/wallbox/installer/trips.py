@@ -1,6 +1,7 @@
 """What the fault recorder kept of a trip, as rows and as a download (R34)."""
 
 from wallbox.charging.states import NAMES
+from wallbox.installer.errors import CommandError, whole
 from wallbox.installer.streams import Stream, row
 
 # "live" has a bit for each pole.
@@ -38,14 +39,11 @@ def listed(recorder) -> list:
 
 
 def index_of(recorder, arguments) -> int:
-    """The argument `index` (0 without one) as a number of a trip; ValueError when there is none such."""
-    index = arguments.get("index", 0)
+    """The argument `index` (0 without one) as a number of a trip; CommandError when there is none such."""
     count = len(recorder.status())
     if not count:
-        raise ValueError("index: no trip is recorded")
-    if type(index) is not int or not 0 <= index < count:
-        raise ValueError("index: %r is not allowed; allowed: whole numbers 0..%d" % (index, count - 1))
-    return index
+        raise CommandError("not_now", "index: no trip is recorded", "index")
+    return whole(arguments, "index", 0, count - 1, 0)
 
 
 class Csv(Stream):

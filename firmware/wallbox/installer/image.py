@@ -1,0 +1,43 @@
+"""A firmware image is received, verified and kept for the update service (R23, R29); nothing is installed here."""
+
+import os
+
+from micropython import const
+
+from wallbox.installer.uploads import Upload, size_of
+from wallbox.storage.store import Store
+
+# A slot of the usual partition table for 8 MB of flash; what the flash has room for is checked besides.
+_MOST_BYTES = const(0x200000)
+# Beside the upload: littlefs shows a file that is moved to another folder wrongly after a power cut, until it is written.
+_IMAGE = "/firmware.bin"
+_VERSION = const(1)
+_WHY = "the image is verified and kept; it will be installed by the update service, which this version does not have"
+
+
+class Image(Upload):
+    """The upload `firmware`: the verified file is `firmware.bin`, its size and digest are in the store `image`.
+
+    One image waits at a time: the next upload takes its place as soon as it begins.
+    """
+
+    NAME = "firmware"
+    MOST_BYTES = _MOST_BYTES
+
+    def _begin(self):
+        image = self._folder + _IMAGE
+        kept = Store(self._folder, "image", _VERSION, self._log).load()
+        is_taken = kept and kept["sha256"] == self.sha256 and size_of(image) == self.size
+        if is_taken and size_of(self.path) is None:
+            # The app did not hear that it was taken: it is verified once more instead of sent again.
+            os.rename(image, self.path)
+        return super()._begin()
+
+    async def _taken(self, _arguments):
+        record = {"size": self.size, "sha256": self.sha256, "utc": self._link.app.clock.utc_iso()}
+        # The update service compares the digest again, so a record without its image does no harm.
+        Store(self._folder, "image", _VERSION, self._log).save(record)
+        os.rename(self.path, self._folder + _IMAGE)
+        text = "a firmware image of %d bytes was received, SHA-256 %s" % (self.size, self.sha256)
+        self._log.add("warning", "installer", "image_received", text)
+        return {"size": self.size, "sha256": self.sha256, "installed": False, "text": _WHY}
