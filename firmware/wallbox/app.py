@@ -139,6 +139,8 @@ class App:
         self._net_ok_at = self.clock.ticks_ms()
         self._why_code = None
         self._noted_ma = 0
+        # The last residual-current self-test: passed, ms to the trip, when as UTC (or None) and as uptime in s (R37).
+        self.self_test = None
         self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
         self.installer = Installer(self, self.ble)
         self.settings.listeners.append(self._settings_changed)
@@ -262,8 +264,7 @@ class App:
             what = "closed" if a else "opened"
             add("info", "contactor", what, "contactor %s (%d mA)" % (what, b))
         elif code == loop.EVENT_SELF_TEST:
-            what = "passed" if a else "failed"
-            add("info" if a else "error", "rcm", "self_test_" + what, "residual current self-test " + what)
+            self._note_self_test(a)
         elif code == loop.EVENT_OFFER:
             self._note_offer(a)
         elif code == loop.EVENT_DELAY:
@@ -271,6 +272,11 @@ class App:
         elif code == loop.EVENT_WAKE:
             text = "%d s of state F have woken the car" if b else "the car seems to sleep: state F for %d s"
             add("info", "pilot", "woken" if b else "wake_up", text % PULSE_S[a])
+
+    def _note_self_test(self, passed: int) -> None:
+        what = "passed" if passed else "failed"
+        self.log.add("info" if passed else "error", "rcm", "self_test_" + what, "residual current self-test " + what)
+        self.self_test = (bool(passed), self.control.residual.trip_ms, self.clock.utc_s(), self.clock.uptime_s())
 
     def _note_offer(self, ma: int) -> None:
         """Log an offer that begins, ends, or has moved by 1 A: one that follows the sun would fill the log."""

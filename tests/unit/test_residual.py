@@ -1,5 +1,7 @@
 """Residual current: trips, self-tests and their times, and at most three recoveries an hour (R9)."""
 
+from time import ticks_add
+
 from control_bench import Clock, Rcm
 
 from wallbox.protection import faults as f
@@ -119,6 +121,40 @@ def test_a_monitor_that_trips_late_passes():
     rig.rcm.deaf = False
     rig.run(20)
     assert rig.tested == [(800, True)]
+
+
+def test_the_time_from_test_current_to_trip_is_kept_until_the_next_test():
+    rig = Rig()
+    assert rig.watch.trip_ms == 0
+    rig.now = 1 << 20
+    rig.rcm.deaf = True
+    rig.test().run(780)
+    assert rig.watch.trip_ms == 0
+    rig.rcm.deaf = False
+    rig.run(10)
+    rig.rcm.leak = True
+    rig.run(200)
+    rig.rcm.leak = False
+    rig.run(100)
+    assert rig.watch.passed and rig.watch.trip_ms == 790
+    rig.test()
+    assert rig.watch.trip_ms == 0
+    rig.run(20)
+    assert rig.watch.trip_ms == 10
+    rig.rcm.deaf = True
+    rig.test().run(900)
+    assert not rig.watch.passed and rig.watch.trip_ms == 0
+
+
+def test_a_test_across_the_wrap_of_the_clock_has_its_time():
+    rig = Rig()
+    rig.rcm.deaf = True
+    rig.watch.start_test(ticks_add(0, -20))
+    for at in (-10, 0, 10):
+        rig.watch.update(ticks_add(0, at))
+    rig.rcm.deaf = False
+    rig.watch.update(20)
+    assert rig.watch.trip_ms == 40
 
 
 def test_a_monitor_that_stays_tripped_for_1500_ms_fails():

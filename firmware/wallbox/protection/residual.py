@@ -29,7 +29,10 @@ _RELEASE = const(2)
 
 
 class ResidualCurrent:
-    """Owner of a hal `Rcm`; `on_test(passed)` tells each finished self-test and may not allocate."""
+    """Owner of a hal `Rcm`; `on_test(passed)` tells each finished self-test and may not allocate.
+
+    `trip_ms` is how long the last test took from the test current to the trip output, 0 when it did not come.
+    """
 
     def __init__(self, hal, faults, on_test):
         self.hal = hal
@@ -41,6 +44,7 @@ class ResidualCurrent:
         # Each runs for the hour after one recovery.
         self._hours = tuple([Timer() for _ in range(_RECOVERIES)])
         self.passed = False
+        self.trip_ms = 0
         self.timers = (self._timer, self._again) + self._hours
 
     @property
@@ -57,6 +61,7 @@ class ResidualCurrent:
         """Begin a self-test; only with an open contactor, for the test trips it."""
         self.passed = False
         self._phase = _PULSE
+        self.trip_ms = 0
         self._timer.start(now, _TEST_SHOWS_MS)
         self.hal.set_test(True)
 
@@ -76,6 +81,7 @@ class ResidualCurrent:
         elif self._phase == _PULSE:
             if hal.tripped:
                 hal.set_test(False)
+                self.trip_ms = _TEST_SHOWS_MS - self._timer.left_ms(now)
                 self._phase = _RELEASE
                 self._timer.start(now, _TEST_ENDS_MS)
             elif self._timer.expired(now):
