@@ -14,9 +14,8 @@ from wallbox.storage.sessions import SessionStore
 UID = "04A1B2C3D4E5F6"
 
 
-class Names:
-    def name(self, uid):
-        return {UID: '=HYPERLINK("x")'}.get(uid)
+class Cards:
+    names = {UID: '=HYPERLINK("x")'}
 
 
 def with_sessions(folder, count, role="expert"):
@@ -24,7 +23,7 @@ def with_sessions(folder, count, role="expert"):
     for number in range(count):
         store.open({"id_tag": UID if number % 2 else None, "start_utc": 1767225600 + number * 86400})
         store.close('pulled, "hard"' if number == 1 else "unplugged", 5000 + number, 3600)
-    return Link(App(store=store, cards=Names()), role)
+    return Link(App(store=store, cards=Cards()), role)
 
 
 class Recorder:

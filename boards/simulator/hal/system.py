@@ -1,7 +1,15 @@
 """Reset, entropy and identity of the simulated board."""
 
+import os
+
+from micropython import const
+
 from plant import board
 from plant.board import FirmwareReset
+
+_HERE = "boards/simulator/hal/system.py"
+_BLOCK_BYTES = const(2048)
+_IS_FOLDER = const(0x4000)
 
 
 def reset_cause() -> str:
@@ -30,3 +38,25 @@ def random_bytes(count: int) -> bytes:
 def serial() -> str:
     """Serial number of the board."""
     return "SIM%07d" % board.plant.seed
+
+
+def image():
+    """Yield all of the firmware that runs, in blocks of up to 2 KB, always in the same order, for whoever hashes it.
+
+    A real board gives the bytes of its running slot; here it is the path and content of each source file.
+    """
+    yield from _contents(__file__[: -len(_HERE)], "firmware")
+
+
+def _contents(root: str, path: str):
+    for entry in sorted(os.ilistdir(root + path)):
+        inner = path + "/" + entry[0]
+        if entry[1] == _IS_FOLDER:
+            yield from _contents(root, inner)
+        elif inner.endswith(".py"):
+            yield inner.encode()
+            with open(root + inner, "rb") as file:
+                block = file.read(_BLOCK_BYTES)
+                while block:
+                    yield block
+                    block = file.read(_BLOCK_BYTES)

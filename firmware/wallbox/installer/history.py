@@ -2,8 +2,8 @@
 
 import json
 
-from wallbox.access.cards import masked
 from wallbox.clock import iso
+from wallbox.installer import public
 from wallbox.installer.streams import Stream, listed, row
 
 _COLUMNS = ("id", "start", "duration_s", "energy_wh", "card", "card_name", "stop_reason")
@@ -16,12 +16,12 @@ class History(Stream):
         app = link.app
         self._app = app
         self._store = app.store
-        self._expert = link.role == "expert"
+        self._role = link.role
         super().__init__()
 
     def mark(self):
         """A session that is closed changes it, and so does who asks."""
-        return self._store.mark(), self._expert
+        return self._store.mark(), self._role == "expert"
 
     def _sessions(self):
         last = 0
@@ -41,8 +41,8 @@ class History(Stream):
             iso(start_s) if start_s else None,
             record["duration_s"],
             record["energy_wh"],
-            uid if self._expert or not uid else masked(uid),
-            self._app.cards.name(uid) if uid else None,
+            public.card(uid, self._role),
+            self._app.cards.names.get(uid),
             record["stop_reason"],
         )
 

@@ -6,6 +6,8 @@ from journal import Journal
 
 # 4 files of 4,000 bytes hold the newest 120 entries and more.
 _FILES = 4
+# Entries that are read at a time, when all are read in pieces.
+_PAGE = 4
 
 
 class SecurityLog:
@@ -18,12 +20,9 @@ class SecurityLog:
     def add(self, what: str, role: str, result: str) -> None:
         """Note at once; a flash that refuses is told to the event log, and the entry stands there instead."""
         clock = self._app.clock
-        newest = 0
-        for entry in self.entries():
-            newest = entry["seq"]
         entry = {
             # What could not be read had numbers too.
-            "seq": newest + self._journal.damaged + 1,
+            "seq": self.newest() + self._journal.damaged + 1,
             "utc": clock.utc_iso(),
             "uptime_s": clock.uptime_s(),
             "what": what,
@@ -39,9 +38,25 @@ class SecurityLog:
     def entries(self):
         """Yield all entries there are, oldest first, as dicts."""
         for record in self._journal.records():
-            try:
-                entry = json.loads(record)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and type(entry.get("seq")) is int:
+            entry = _parse(record)
+            if entry:
                 yield entry
+
+    def page(self, place: tuple) -> tuple:
+        """Some entries from `place` on, oldest first from (0, 0), and the next place, None at the end."""
+        records, place = self._journal.page(place, _PAGE)
+        return [entry for entry in map(_parse, records) if entry], place
+
+    def newest(self) -> int:
+        """The number of the newest entry, 0 without one."""
+        entry = _parse(self._journal.last())
+        return entry["seq"] if entry else 0
+
+
+def _parse(record):
+    """The entry of a journal record, or None."""
+    try:
+        entry = json.loads(record or b"null")
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and type(entry.get("seq")) is int else None

@@ -20,11 +20,12 @@ class Stream:
 
     Subclasses have `pieces()`, a generator of strings, and `mark()`, a value that changes whenever the content
     would. A `steady` one is compared with its mark at each read, others only when they are read again from an
-    earlier offset. `size` is unknown; `etag` names the content.
+    earlier offset, and one that can be read `once` not even then. `size` is unknown; `etag` names the content.
     """
 
     size = None
     steady = True
+    once = False
 
     def __init__(self):
         self._mark = self.mark()
@@ -39,7 +40,7 @@ class Stream:
     async def read(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`, b"" at the end; CommandError when the content is not the same any more."""
         again = offset < self._at
-        if (again or self.steady) and self.mark() != self._mark:
+        if again and self.once or (again or self.steady) and self.mark() != self._mark:
             raise CommandError("not_now", "the content has changed; open it again")
         if again:
             self._begin()

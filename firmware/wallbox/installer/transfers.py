@@ -15,8 +15,17 @@ from wallbox.installer.server import load
 # name -> (least role, module of wallbox.installer, class)
 DOWNLOADS = {
     "settings-schema": ("paired", "schema", "SchemaDownload"),
+    "history.csv": ("owner", "history", "Csv"),
+    "history.json": ("owner", "history", "Json"),
+    "diagnostics.json": ("owner", "diagnostics", "Diagnostics"),
+    "log.csv": ("owner", "logs", "Log"),
+    "security.csv": ("expert", "logs", "Security"),
+    "trip.csv": ("owner", "trips", "Csv"),
+    "report": ("expert", "report", "Report"),
 }
-UPLOADS = {}
+UPLOADS = {
+    "firmware": ("expert", "image", "Image"),
+}
 
 # Read with one request, and stored before the next `received` (docs/installer-protocol.md).
 _READ_BYTES = const(16_384)
