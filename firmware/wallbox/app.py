@@ -143,6 +143,7 @@ class App:
         self.self_test = None
         self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
         self.installer = Installer(self, self.ble)
+        self.installer.complete()
         self.settings.listeners.append(self._settings_changed)
         self.settings.listeners.append(self.installer.settings_changed)
         self._settings_changed(None)

@@ -2,6 +2,7 @@
 
 import os
 
+from storage_help import scratch
 from virtual_time import Log
 
 from wallbox.access.cards import Cards, masked, parse_uid
@@ -189,3 +190,43 @@ def test_the_log_never_shows_a_whole_uid():
     for _, _, text in log.entries:
         assert SETUP not in text and CARD not in text, text
     assert masked(CARD) == "...BEEF"
+
+
+def test_all_cards_are_replaced_at_once_and_kept():
+    folder = scratch("cards-replace")
+    log = Log()
+    cards = Cards(Store(folder, "cards", 1, log), log)
+    cards.add("04AA0001")
+    cards.replace("04AA0009", [("04AA0002", "Anna", False), ("04AA0003", "", True)])
+    for found in (cards, Cards(Store(folder, "cards", 1, log), log)):
+        assert found.setup == "04AA0009" and found.charging == ["04AA0002", "04AA0003"]
+        assert found.names == {"04AA0002": "Anna"} and found.blocked == ["04AA0003"]
+    assert "cards_replaced" in log.codes() and all("AA0002" not in entry[2] for entry in log.entries)
+
+
+def test_cards_that_are_not_allowed_replace_none():
+    folder = scratch("cards-replace-wrong")
+    cards = Cards(Store(folder, "cards", 1, Log()), Log())
+    cards.add("04AA0001")
+    good = ("04AA0002", "Anna", False)
+    many = [("04AA%04d" % number, "", False) for number in range(101)]
+    for setup, entries in (
+        ("xyz", []),
+        ("08112233", []),
+        (None, [good, good]),
+        ("04AA0002", [good]),
+        (None, [("08112233", "", False)]),
+        (None, [("04AA0002", "ä" * 21, False)]),
+        (None, [("04AA0002", "two\nlines", False)]),
+        (None, [("04AA0002", None, False)]),
+        (None, many),
+    ):
+        for call in (cards.judge, cards.replace):
+            try:
+                call(setup, entries)
+            except ValueError as error:
+                assert "card" in str(error)
+            else:
+                raise AssertionError("took %r, %r" % (setup, entries))
+    assert cards.charging == ["04AA0001"]
+    assert len(cards.judge(None, many[:100])[1]) == 100

@@ -26,6 +26,10 @@ def parse_uid(text) -> str:
     raise ValueError("card: %r is not allowed; allowed: 8, 14 or 20 hexadecimal digits" % (text,))
 
 
+def _is_name(name) -> bool:
+    return isinstance(name, str) and len(name.encode()) <= NAME_BYTES and all(ord(char) >= 32 for char in name)
+
+
 def _listed(value) -> list:
     return value if isinstance(value, list) else [value]
 
@@ -160,7 +164,7 @@ class Cards:
             raise ValueError("card: %s is not a charging card" % masked(uid))
         names = dict(self.names)
         if name is not None:
-            if not isinstance(name, str) or len(name.encode()) > NAME_BYTES or [1 for char in name if ord(char) < 32]:
+            if not _is_name(name):
                 raise ValueError("name: not allowed; allowed: text of up to %d bytes" % NAME_BYTES)
             names[uid] = name
             if not name:
@@ -189,6 +193,33 @@ class Cards:
         if uid != self.setup:
             self._change(uid, self.charging, self.names, self.blocked)
             self._note("setup_card_set", "card %s is the setup card now", uid)
+
+    def judge(self, setup, entries) -> tuple:
+        """What `replace` would save; ValueError when it would refuse."""
+        setup = setup if setup is None else parse_uid(setup)
+        charging, names, blocked = [], {}, []
+        for uid, name, is_blocked in entries:
+            uid = parse_uid(uid)
+            if uid == setup or uid in charging or _is_random(uid) or not _is_name(name):
+                raise ValueError("card: %s is not allowed twice, with this number or this name" % masked(uid))
+            charging.append(uid)
+            if name:
+                names[uid] = name
+            if is_blocked:
+                blocked.append(uid)
+        if len(charging) > CAPACITY or setup is not None and _is_random(setup):
+            raise ValueError("cards: %d and this setup card are not allowed" % len(charging))
+        return setup, charging, names, blocked
+
+    def replace(self, setup, entries) -> None:
+        """Make `setup` (or None) and `entries` of (UID, name, blocked) all cards there are, at once.
+
+        Raises ValueError for what is not allowed, OSError as `add`; the cards are then as before.
+        """
+        self._change(*self.judge(setup, entries))
+        text = "all cards were replaced: %d charging cards, %s setup card"
+        found = (len(self.charging), "a" if self.setup else "no")
+        self._log.add("info", "access", "cards_replaced", text % found, cards=len(self.charging))
 
     def status(self) -> dict:
         """{"setup": UID or None, "charging": [UID, ...], "registration": bool}."""

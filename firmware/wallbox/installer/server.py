@@ -4,12 +4,15 @@ import json
 import sys
 
 from wallbox import VERSION
+from wallbox.storage.store import Store
 from wallbox.timer import unwatched
 
 _FOLDER = "wallbox.installer"
 _SELF = _FOLDER + ".server"
 # A file of this name orders the next start to erase everything (see `erase`).
 ERASE_MARK = "erase"
+# A value of this name tells which backup is being taken over, and what of it (see `restore`).
+RESTORE_MARK = "restoring"
 
 
 class Installer:
@@ -25,6 +28,13 @@ class Installer:
         self.link = None
         ble.may_pair = self._may_pair
         ble.paired = self._paired
+
+    def complete(self) -> None:
+        """Before anything runs: go on with a restore that a power cut has cut off (R35)."""
+        found = Store(self._app.folder, RESTORE_MARK, 1, self._app.log).load()
+        if found is not None:
+            load("restore").complete(self._app, found)
+            self._let_go()
 
     def advertise(self) -> None:
         """Show name and state of the box on the air, as they are now."""

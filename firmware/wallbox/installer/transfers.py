@@ -3,7 +3,8 @@
 A download is a class with the constructor (link, arguments), the attributes `size` in bytes or None while unknown
 and `etag`, `async read(offset, count)` -> up to `count` bytes, b"" only at the end, and `close()`.
 An upload has (link, size, sha256, arguments), the attribute `offset` up to which everything is stored,
-`async write(data)` at `offset`, `async finish(arguments)` -> dict for the answer, and `close()`.
+`async write(data)` at `offset`, `async finish(arguments)` -> dict for the answer, `cancel()`, which gives up what is
+stored, and `close()`.
 All may raise CommandError, and OSError when flash refuses.
 """
 
@@ -22,9 +23,11 @@ DOWNLOADS = {
     "security.csv": ("expert", "logs", "Security"),
     "trip.csv": ("owner", "trips", "Csv"),
     "report": ("expert", "report", "Report"),
+    "backup": ("expert", "backup", "Backup"),
 }
 UPLOADS = {
     "firmware": ("expert", "image", "Image"),
+    "restore": ("expert", "restore", "Restore"),
 }
 
 # Read with one request, and stored before the next `received` (docs/installer-protocol.md).

@@ -90,7 +90,7 @@ class Settings:
             if key in _ROWS and _allows(_ROWS[key], value):
                 self._values[key] = value
             else:
-                lost.append(key if _is_private(key) else "%s %s" % (key, _shown(value)))
+                lost.append(key if is_private(key) else "%s %s" % (key, _shown(value)))
                 locked |= key in _NOT_TO_GUESS.split()
         if lost:
             self._report("settings_lost", "not allowed, left out: ", sorted(lost))
@@ -157,19 +157,19 @@ class Settings:
 
     def _announce(self, changed: tuple, who: str) -> None:
         # Nothing secret belongs in the log (R31).
-        shown = [key if _is_private(key) else "%s=%s" % (key, self[key]) for key in changed]
+        shown = [key if is_private(key) else "%s=%s" % (key, self[key]) for key in changed]
         self._log.add("info", "settings", "changed", "%s set %s" % (who, ", ".join(shown)), by=who)
         for listener in self.listeners:
             listener(changed)
 
 
 def is_secret(key: str) -> bool:
-    """Whether the value of `key` never leaves the box."""
+    """Whether the value of `key` leaves the box only encrypted."""
     return key.endswith("_password")
 
 
-def _is_private(key: str) -> bool:
-    # A URL may carry a token.
+def is_private(key: str) -> bool:
+    """Whether logs and files may not show the value of `key`: a URL may carry a token."""
     return key == "ocpp_url" or is_secret(key)
 
 
