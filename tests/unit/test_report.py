@@ -65,6 +65,8 @@ def box(name):
         meter=Part(valid=True),
         jobs=Part(status=lambda name: {"result": {"good": True, "phases": [{"verdict": "right"}]}}),
         board=Part(supply=Part(pe_ok=True)),
+        cards=Part(setup=None, charging=[]),
+        store=Part(current=lambda: None, history=lambda count: []),
     )
     app.log = log
     return app
@@ -103,6 +105,7 @@ async def test_the_report_says_what_was_tested():
     assert found["breaker"] == breaker
     assert found["meter"]["check"]["good"] is True and found["meter"]["model"] == "none"
     assert found["faults"] == ["weld"]
+    assert found["wizard"]["complete"] is False and found["wizard"]["steps"]["electrical"] == "open"
     assert found["settings"]["rated_a"] == 16 and found["settings"]["name"] == 'Bärs "box"'
     assert found["checks"] == {
         "by": "E. Lektra",

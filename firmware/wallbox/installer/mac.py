@@ -4,15 +4,15 @@ from hashlib import sha256
 
 from micropython import const
 
-_BLOCK_BYTES = const(64)  # of SHA-256
-_IPAD = const(0x36)
-_OPAD = const(0x5C)
+BLOCK_BYTES = const(64)  # of SHA-256
+IPAD = const(0x36)
+OPAD = const(0x5C)
 
 
 def pad(key: bytes, with_byte: int) -> bytes:
     """The key of up to 64 bytes as a block of the hash."""
-    block = bytearray(_BLOCK_BYTES)
-    for i in range(_BLOCK_BYTES):
+    block = bytearray(BLOCK_BYTES)
+    for i in range(BLOCK_BYTES):
         block[i] = (key[i] if i < len(key) else 0) ^ with_byte
     return bytes(block)
 
@@ -21,8 +21,8 @@ class Mac:
     """The code under `key`, of up to 64 bytes."""
 
     def __init__(self, key: bytes):
-        self._outer = pad(key, _OPAD)
-        self._inner = sha256(pad(key, _IPAD))
+        self._outer = pad(key, OPAD)
+        self._inner = sha256(pad(key, IPAD))
 
     def update(self, data) -> None:
         """Add what comes next."""

@@ -7,6 +7,7 @@ from hashlib import sha256
 from micropython import const
 
 import hal.system
+from wallbox.installer.mac import BLOCK_BYTES, IPAD, OPAD, pad
 from wallbox.storage.store import Store
 
 _VERSION = const(1)
@@ -22,23 +23,13 @@ _ITERATIONS = const(10_000)
 _MOST_ITERATIONS = const(1_000_000)
 # Done without letting other tasks run: below 1 ms on the host.
 _SLICE = const(50)
-_BLOCK_BYTES = const(64)  # of SHA-256
-_IPAD = const(0x36)  # RFC 2104
-_OPAD = const(0x5C)
-
-
-def _pad(key: bytes, with_byte: int) -> bytes:
-    block = bytearray(_BLOCK_BYTES)
-    for i in range(_BLOCK_BYTES):
-        block[i] = (key[i] if i < len(key) else 0) ^ with_byte
-    return bytes(block)
 
 
 async def pbkdf2(password: bytes, salt: bytes, iterations: int, block: int = 1) -> bytes:
     """32 bytes, block number `block`, of PBKDF2-HMAC-SHA256 (RFC 8018, 5.2), in slices that let other tasks run."""
-    if len(password) > _BLOCK_BYTES:
+    if len(password) > BLOCK_BYTES:
         password = sha256(password).digest()
-    inner, outer = _pad(password, _IPAD), _pad(password, _OPAD)
+    inner, outer = pad(password, IPAD), pad(password, OPAD)
     last = salt + block.to_bytes(4, "big")
     total = 0
     for turn in range(iterations):

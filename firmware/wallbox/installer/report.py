@@ -17,6 +17,7 @@ from wallbox.installer import identity, public
 from wallbox.installer.errors import CommandError, refuse
 from wallbox.installer.mac import Mac
 from wallbox.installer.streams import Stream
+from wallbox.installer.wizard import Wizard
 from wallbox.protection.faults import WELD
 from wallbox.storage.store import Store
 
@@ -169,4 +170,5 @@ class Report(Stream):
         return {"passed": passed, "trip_ms": trip_ms, "utc": utc_s and iso(utc_s), "uptime_s": uptime_s}
 
     def _wizard(self) -> dict:
-        return {"complete": self._app.settings["wizard_complete"]}
+        found = Wizard(self._app).status()
+        return {"complete": found["complete"], "steps": {step["name"]: step["state"] for step in found["steps"]}}

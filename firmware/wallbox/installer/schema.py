@@ -3,7 +3,7 @@
 import json
 
 from wallbox import VERSION
-from wallbox.installer.stream import Stream
+from wallbox.installer.streams import Stream, listed
 from wallbox.storage.settings import SCHEMA, describe, is_secret, role_of
 
 
@@ -14,24 +14,27 @@ class SchemaDownload(Stream):
     """
 
     def __init__(self, _link, _arguments):
-        super().__init__(VERSION)
+        super().__init__()
+
+    def mark(self):
+        """The settings there are change with the firmware alone."""
+        return VERSION
 
     def pieces(self):
-        """Yield the rows."""
-        before = b'{"settings": [\n'
-        for key, default, allowed, unit, group in SCHEMA:
-            if allowed == ():
-                allowed = (False, True)
-            row = {
-                "key": key,
-                "default": default,
-                "allowed": allowed,
-                "text": describe(key),
-                "unit": unit,
-                "role": role_of(key),
-                "group": group,
-                "secret": is_secret(key),
-            }
-            yield before + json.dumps(row).encode()
-            before = b",\n"
-        yield b"\n]}\n"
+        """The rows."""
+        yield '{"settings": ['
+        yield from listed(json.dumps(_row(*row)) for row in SCHEMA)
+        yield "\n]}\n"
+
+
+def _row(key, default, allowed, unit, group) -> dict:
+    return {
+        "key": key,
+        "default": default,
+        "allowed": (False, True) if allowed == () else allowed,
+        "text": describe(key),
+        "unit": unit,
+        "role": role_of(key),
+        "group": group,
+        "secret": is_secret(key),
+    }
