@@ -82,8 +82,13 @@ class Transfers:
 
     def open_upload(self, name: str, size: int, sha256: str, arguments: dict) -> dict:
         """Begin an upload, or go on with one that a cut has interrupted -> its answer."""
+        maker = _made(self._link, UPLOADS, name)
+        for other in list(self._uploads):
+            if isinstance(self._uploads[other][0], maker):
+                # It is begun anew or gone on with: two would write one file.
+                self._end(other)
         number = self._number()
-        found = _made(self._link, UPLOADS, name)(self._link, size, sha256, arguments)
+        found = maker(self._link, size, sha256, arguments)
         self._uploads[number] = [found, size, found.offset]
         return {"transfer": number, "offset": found.offset}
 
@@ -130,9 +135,12 @@ class Transfers:
         if number not in self._downloads and number not in self._uploads:
             errors.refuse("transfer", number, "one that is open")
         try:
-            if cancel or number in self._downloads:
+            if number in self._downloads:
                 return {}
             upload, size, _ = self._uploads[number]
+            if cancel:
+                upload.cancel()
+                return {}
             if upload.offset != size:
                 text = "%d of %d bytes are there; open it again to send the rest" % (upload.offset, size)
                 raise errors.CommandError("not_now", text)
