@@ -10,8 +10,8 @@ from base64 import b64decode
 
 import pytest
 import verify_report
-
 from installer_client import InstallerClient, Refused
+
 from simulator import MICROPYTHON, ROOT, SimulatorError
 
 CARD = "04AABBCCDDEE01"
@@ -246,8 +246,9 @@ def test_an_upload_goes_on_where_a_cut_of_the_supply_stopped_it(simulator):
         offset = opened["offset"]
         # The radio goes with the supply.
         with pytest.raises(SimulatorError, match="no central is connected"):
-            for offset in range(offset, len(image), FRAME_BYTES):
+            while offset < len(image):
                 app.send_data(opened["transfer"], offset, image[offset : offset + FRAME_BYTES])
+                offset += FRAME_BYTES
                 box.advance(0.05)
         cuts += 1
         box.request("power", on=True)
@@ -272,6 +273,35 @@ def test_a_wrong_digest_a_full_flash_and_a_cancelled_upload_leave_nothing(app):
     send(app, opened, image, 5_000)
     app.ask("done", transfer=opened["transfer"], cancel=True)
     assert put(app, "firmware", image)["offset"] == 0
+
+
+def test_a_flash_that_refuses_ends_the_upload_with_the_reason_and_not_the_connection(app):
+    image = noise(20_000)
+    opened = put(app, "firmware", image)
+    send(app, opened, image, 4_096)
+    app.box.fault("flash_error", True)
+    # As much as an app may send before it hears of it.
+    for at in range(4_096, 4_096 + 2 * 4_096, FRAME_BYTES):
+        app.send_data(opened["transfer"], at, image[at : at + FRAME_BYTES])
+    app.box.advance(1)
+    ended = app.take_events("transfer_ended")
+    assert len(ended) == 1 and ended[0]["transfer"] == opened["transfer"], ended
+    assert ended[0]["error"]["code"] == "flash" and "nothing of it is kept" in ended[0]["error"]["text"]
+    assert app.take_events("frame_error") == []
+    assert refused(app, "done", transfer=opened["transfer"])["field"] == "transfer"
+    app.box.clear("flash_error")
+    assert upload(app, "firmware", image)["size"] == len(image)
+
+
+def test_a_second_upload_of_a_name_ends_the_first(app):
+    image = noise(9_000)
+    first = put(app, "firmware", image)
+    send(app, first, image, 5_000)
+    second = put(app, "firmware", image)
+    assert second["offset"] == 5_000 and second["transfer"] != first["transfer"]
+    send(app, second, image)
+    assert refused(app, "done", transfer=first["transfer"])["field"] == "transfer"
+    assert app.ask("done", transfer=second["transfer"])["size"] == len(image)
 
 
 def test_backup_and_restore_bring_back_what_was_set(app):

@@ -24,7 +24,9 @@ PASSWORD = "correct horse"
 SETUP = "04A1B2C3D4E5F6"
 CARDS = ["04AAAAAAAAAA%02d" % number for number in range(5)]
 SECRETS = {"wifi_password": "geheim-wifi", "ocpp_password": "geheim-ocpp", "apn_password": "geheim-apn"}
-SET = dict(SECRETS, rated_a=16, connection_a=32, name='Bärs "box"', ocpp_url="wss://h.example/geheim-url", wifi_ssid="w")
+SET = dict(
+    SECRETS, rated_a=16, connection_a=32, name='Bärs "box"', ocpp_url="wss://h.example/geheim-url", wifi_ssid="w"
+)
 
 
 class Clock:

@@ -61,7 +61,7 @@ def test_a_cell_is_quoted_when_it_must_be_and_never_a_formula():
     assert cell("two\nlines") == '"two\nlines"'
     for formula in ("=1+1", "+1", "-1", "@SUM", "\tx"):
         assert cell(formula) == "'" + formula
-    assert cell("=A1,B1") == "\"'=A1,B1\""
+    assert cell("=A1,B1") == '"\'=A1,B1"'
     assert cell(-5) == "-5"
 
 
@@ -73,7 +73,7 @@ async def test_a_history_of_160_sessions_comes_whole_as_csv():
     found = lines(await fetched(download))
     assert found[0] == "id,start,duration_s,energy_wh,card,card_name,stop_reason"
     assert [line.split(",")[0] for line in found[1:]] == [str(record["id"]) for record in reversed(kept)]
-    assert found[-1] == "160,2026-06-09T00:00:00Z,3600,5159,%s,\"'=HYPERLINK(\"\"x\"\")\",unplugged" % UID, found[-1]
+    assert found[-1] == '160,2026-06-09T00:00:00Z,3600,5159,%s,"\'=HYPERLINK(""x"")",unplugged' % UID, found[-1]
 
 
 async def test_the_history_as_json_tells_the_same_as_the_csv():
@@ -139,7 +139,7 @@ async def test_the_log_as_csv_has_all_entries_of_when_it_was_opened():
     log = EventLog(Clock())
     log.attach(scratch("downloads-log"))
     log.add("error", "rcm", "trip", "=cmd|' /C calc'!A0", value=9)
-    log.add("info", "pilot", "state", "A1 -> B1, \"quoted\"\nand more")
+    log.add("info", "pilot", "state", 'A1 -> B1, "quoted"\nand more')
     log.flush()
     link = Link(App())
     link.app.log = log

@@ -168,7 +168,7 @@ async def test_a_report_is_read_once_and_each_opening_makes_a_new_one():
 
 
 def test_canonical_form_sorts_keys_and_knows_no_fractions():
-    value = {"b": [1, True, None, "ä\"\\"], "a": {"d": 1, "c": {}}}
+    value = {"b": [1, True, None, 'ä"\\'], "a": {"d": 1, "c": {}}}
     assert report.canonical(value) == '{"a":{"c":{},"d":1},"b":[1,true,null,"ä\\"\\\\"]}'
     try:
         report.canonical({"a": [0.5]})

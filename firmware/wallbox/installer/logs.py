@@ -12,7 +12,7 @@ _COLUMNS = ("seq", "utc", "uptime_ms", "level", "source", "code", "text")
 class Log(Stream):
     """log.csv: the warnings and errors that flash has kept, then all that is in RAM, up to when it was opened.
 
-    What else an entry has is JSON in the last column. It is not steady: opening, reading and closing may themselves be logged.
+    What else an entry has is JSON in the last column. It is not steady, as what an app does may itself be logged.
     """
 
     steady = False

@@ -44,7 +44,11 @@ def judged(checks) -> dict:
     for name, value in checks.items():
         field = "checks." + str(name)
         if name == "by":
-            if not isinstance(value, str) or not 1 <= len(value) <= _NAME_CHARS or any(ord(char) < 32 for char in value):
+            if (
+                not isinstance(value, str)
+                or not 1 <= len(value) <= _NAME_CHARS
+                or any(ord(char) < 32 for char in value)
+            ):
                 refuse(field, value, "a name of 1..%d characters" % _NAME_CHARS)
             found[name] = value
             continue

@@ -33,14 +33,16 @@ _COMMAND = "restore"
 
 
 class _File:
-    """A backup, read line by line; `head` has the members that are one line each."""
+    """A backup, read line by line.
+
+    `head` has the members that are one line each, `cards` a tuple of UID, name and blocked for each card.
+    """
 
     def __init__(self):
         self.head = {}
         self.settings = {}
-        # (UID, name, blocked)
         self.cards = []
-        self._into = None
+        self._into = self.head
 
     async def read(self, path: str) -> None:
         """Read and verify the file in slices; errors as of `steps`."""
@@ -71,17 +73,17 @@ class _File:
     def _take(self, line: bytes) -> None:
         line = line.strip()
         if line in (b"{", b"}", b"},", b"],"):
-            self._into = None
+            self._into = self.head
         elif line == b'"settings": {':
             self._into = self.settings
         elif line == b'"cards": [':
-            self._into = self.cards
+            self._into = None
         else:
             self._value(line[:-1] if line.endswith(b",") else line)
 
     def _value(self, line: bytes) -> None:
         try:
-            if self._into is self.cards:
+            if self._into is None:
                 card = json.loads(line)
                 if not isinstance(card["uid"], str) or not isinstance(card["blocked"], bool):
                     raise ValueError("no card")
@@ -92,7 +94,7 @@ class _File:
             # It is told by the digest, or, when that is right, by what is missing.
             self.head["format"] = None
             return
-        (self.head if self._into is None else self._into).update(member)
+        self._into.update(member)
 
 
 class Restore(Upload):
@@ -264,4 +266,6 @@ def complete(app, found: dict) -> None:
         log.add("error", "installer", "restore_failed", "a restore that was cut off was given up: %s" % error)
         _forget(app, path)
     except OSError as error:
-        log.add("error", "installer", "restore_failed", "a restore that was cut off waits for the next start: %s" % error)
+        log.add(
+            "error", "installer", "restore_failed", "a restore that was cut off waits for the next start: %s" % error
+        )

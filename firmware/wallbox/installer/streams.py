@@ -18,9 +18,9 @@ _FORMULA = "=+-@\t\r"
 class Stream:
     """A download whose pieces of text a generator yields.
 
-    Subclasses have `pieces()`, a generator of strings, and `mark()`, a value that changes whenever the content
-    would. A `steady` one is compared with its mark at each read, others only when they are read again from an
-    earlier offset, and one that can be read `once` not even then. `size` is unknown; `etag` names the content.
+    Subclasses have `pieces` and `mark`. A `steady` one is compared with its mark at each read, others only when they
+    are read again from an earlier offset, and one that can be read `once` not even then. `size` is unknown; `etag`
+    names the content.
     """
 
     size = None
@@ -31,6 +31,14 @@ class Stream:
         self._mark = self.mark()
         self.etag = "%08x" % crc32(repr((type(self).__name__, self._mark)).encode())
         self._begin()
+
+    def mark(self):
+        """A value that changes whenever the content would."""
+        raise NotImplementedError
+
+    def pieces(self):
+        """Yield the content as text, in pieces of a few hundred bytes."""
+        raise NotImplementedError
 
     def _begin(self):
         self._pieces = self.pieces()

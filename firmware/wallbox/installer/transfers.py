@@ -50,6 +50,8 @@ class Transfers:
         self._downloads = {}
         # [upload, size, offset that the last `received` told of]
         self._uploads = {}
+        # The upload that flash refused last.
+        self._failed = None
 
     def close(self) -> None:
         """The connection has ended: everything open is let go; what an upload has stored stays."""
@@ -68,6 +70,8 @@ class Transfers:
             raise errors.CommandError("not_now", "%d transfers are open; end one with `done` first" % _OPEN)
         number = self._next
         self._next = (number + 1) % _NUMBERS
+        if number == self._failed:
+            self._failed = None
         return number
 
     def open_download(self, name: str, arguments: dict, offset: int) -> dict:
@@ -111,6 +115,9 @@ class Transfers:
     async def take(self, content: bytes) -> bool:
         """Take a data frame's content; False when there is no such upload."""
         number = content[0]
+        if number == self._failed:
+            # The app sends on until it hears that the transfer has ended.
+            return True
         if number not in self._uploads:
             return False
         upload, size, told = self._uploads[number]
@@ -120,7 +127,13 @@ class Transfers:
             # A piece is missing or too much: tell where to go on.
             await self._received(number)
             return True
-        await upload.write(data)
+        try:
+            await upload.write(data)
+        except errors.CommandError as error:
+            self._end(number)
+            self._failed = number
+            await self._link.send({"event": "transfer_ended", "transfer": number, "error": error.answer})
+            return True
         if upload.offset - told >= _RECEIVED_BYTES or upload.offset == size:
             await self._received(number)
         return True

@@ -135,6 +135,10 @@ class Upload:
         except OSError as error:
             raise CommandError("flash", "%s: the flash memory refused (%s)" % (self.NAME, error))
 
+    async def _taken(self, _arguments) -> dict:
+        """What is done with the verified file, and answered."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Keep what is here for the next try."""
         try:
