@@ -9,7 +9,7 @@ from wallbox.storage.store import Store
 
 # A slot of the usual partition table for 8 MB of flash; what the flash has room for is checked besides.
 _MOST_BYTES = const(0x200000)
-# Beside the upload: after a power cut littlefs shows a file that was moved to another folder wrongly until the next write.
+# Beside the upload: after a power cut littlefs shows a file moved to another folder wrongly, until the next write.
 _IMAGE = "/firmware.bin"
 _VERSION = const(1)
 _WHY = "the image is verified and kept; it will be installed by the update service, which this version does not have"
