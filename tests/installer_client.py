@@ -1,5 +1,6 @@
 """A small app of the installer's link for tests: frames and requests over the control API's `ble`."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -162,3 +163,31 @@ class InstallerClient:
             end = answer["end"]
         self.ask("done", transfer=number)
         return content
+
+    def send_from(self, opened: dict[str, Any], content: bytes, count: int | None = None) -> int:
+        """Send up to `count` bytes of an upload, from the offset of the answer to `put` on.
+
+        Returns up to where the box has told to have stored it.
+        """
+        at = told = opened["offset"]
+        end = len(content) if count is None else min(len(content), at + count)
+        room = self.mtu - ATT_BYTES - 7
+        while at < end:
+            piece = content[at : min(end, at + room)]
+            self.send_data(opened["transfer"], at, piece)
+            at += len(piece)
+            if at - told > 4_096 or at == end:
+                self.box.advance(0.2)
+                told = max([told] + [event["offset"] for event in self.take_events("received")])
+        return told
+
+    def put(self, name: str, content: bytes) -> dict[str, Any]:
+        """Open an upload, or go on with it; the answer has `transfer` and `offset`."""
+        return self.ask("put", name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    def upload(self, name: str, content: bytes, **done) -> dict[str, Any]:
+        """Send a transfer whole and end it; the answer to `done`."""
+        opened = self.put(name, content)
+        stored = self.send_from(opened, content)
+        assert stored == len(content), f"{stored} of {len(content)} bytes are stored"
+        return self.ask("done", transfer=opened["transfer"], **done)

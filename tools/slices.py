@@ -24,6 +24,11 @@ COLLECT_EVERY = 10
 TURNS = 60
 SETUP_CARD = "04A1B2C3D4E5F6"
 CARD = "04112233445566"
+APP_CARDS = 20
+# What the control API carries in hex takes heap too.
+APP_PIECE_BYTES = 1_024
+APP_PASSWORD = "a long password"
+IMAGE_BYTES = 40_000
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,26 @@ def be_an_app(box: Simulator) -> None:
     box.advance(2)
 
 
+def be_an_installer(box: Simulator) -> None:
+    """An installer's app fetches everything, sends an image, makes a backup and restores it."""
+    app = InstallerClient(box)
+    app.connect()
+    app.login("expert", "expert")
+    app.ask("settings", set={"wifi_password": "a passphrase"})
+    for number in range(APP_CARDS):
+        app.ask("card", uid=f"04{number:012X}", add=True, name=f"card {number}")
+    app.ask("report", checks={"pe_mohm": 200})
+    for row in app.ask("transfers")["get"]:
+        app.download(row["name"], APP_PIECE_BYTES)
+    backup = app.download("backup", APP_PIECE_BYTES, password=APP_PASSWORD)
+    app.ask("settings", set={"wifi_password": "another one"})
+    app.ask("card", uid=CARD, delete=True)
+    app.upload("restore", backup, apply=True, password=APP_PASSWORD)
+    app.upload("firmware", bytes(IMAGE_BYTES))
+    app.disconnect()
+    box.advance(1)
+
+
 def run_once(folder: Path, collect_every: int, number: int) -> tuple[dict, array]:
     """One run: what the program says at its end, and the pairs of task and microseconds."""
     figures = folder / f"figures{number}"
@@ -98,6 +123,7 @@ def run_once(folder: Path, collect_every: int, number: int) -> tuple[dict, array
     # The flash image is no heap of the firmware's: it stays in a file.
     with Simulator(heap=HEAP, program=program, data=folder / f"data{number}") as box:
         be_busy(box)
+        be_an_installer(box)
         box.request("quit")
         code = box.wait_exit()
         if code:

@@ -10,6 +10,7 @@ from micropython import const
 _FILE_BYTES = const(4000)
 _RECORD_BYTES = const(1000)
 _FRAME_BYTES = const(10)
+_ENOENT = const(2)
 
 
 def _frame(record: bytes) -> bytes:
@@ -104,12 +105,20 @@ class Journal:
     def records(self):
         """Yield the records, oldest first; `damaged` then counts the lines that could not be read."""
         self.damaged = 0
-        for number in self._numbers():
+        for number in self._kept():
             try:
                 with open(self._path + str(number), "rb") as file:
                     yield from self._lines(file)
-            except OSError:
-                self.damaged += 1
+            except OSError as error:
+                self._unreadable(error)
+
+    def _kept(self):
+        """The numbers that files may have; to list the folder takes littlefs thousands of reads."""
+        return range(max(0, self._number - self._files), self._number + 1)
+
+    def _unreadable(self, error) -> None:
+        if error.errno != _ENOENT:
+            self.damaged += 1
 
     def _lines(self, file):
         limit = _RECORD_BYTES + _FRAME_BYTES
@@ -130,7 +139,7 @@ class Journal:
         """
         first, offset = place
         records = []
-        for number in self._numbers():
+        for number in self._kept():
             if number < first:
                 continue
             try:
@@ -140,8 +149,8 @@ class Journal:
                         records.append(record)
                         if len(records) == count:
                             return records, (number, file.tell())
-            except OSError:
-                self.damaged += 1
+            except OSError as error:
+                self._unreadable(error)
         return records, None
 
     def last(self):

@@ -10,8 +10,8 @@ from base64 import b64decode
 
 import pytest
 import verify_report
-from installer_client import InstallerClient, Refused
 
+from installer_client import InstallerClient, Refused
 from simulator import MICROPYTHON, ROOT, SimulatorError
 
 CARD = "04AABBCCDDEE01"
@@ -67,30 +67,6 @@ def charge(box, hours=0.02):
     box.advance(20 + hours * 3600)
     box.unplug()
     box.advance(5)
-
-
-def put(app, name, content, **changes):
-    return app.ask("put", name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest(), **changes)
-
-
-def send(app, opened, content, count=None):
-    """Send up to `count` bytes from the offset of the answer on -> the offset that `received` told last."""
-    at, told = opened["offset"], opened["offset"]
-    end = len(content) if count is None else min(len(content), at + count)
-    while at < end:
-        piece = content[at : min(end, at + FRAME_BYTES)]
-        app.send_data(opened["transfer"], at, piece)
-        at += len(piece)
-        if at - told > 4_096 or at == end:
-            app.box.advance(0.2)
-            told = max([told] + [event["offset"] for event in app.take_events("received")])
-    return told
-
-
-def upload(app, name, content, **done):
-    opened = put(app, name, content)
-    assert send(app, opened, content) == len(content)
-    return app.ask("done", transfer=opened["transfer"], **done)
 
 
 def noise(count):
@@ -210,7 +186,7 @@ def test_a_session_that_ends_gives_the_history_another_etag_and_ends_its_reading
 
 def test_a_firmware_image_is_received_verified_and_kept(app):
     image = noise(50_000)
-    answer = upload(app, "firmware", image)
+    answer = app.upload("firmware", image)
     assert answer["sha256"] == hashlib.sha256(image).hexdigest() and answer["size"] == 50_000
     assert answer["installed"] is False and "update service" in answer["text"]
     assert "image_received" in {entry["code"] for entry in app.ask("log")["entries"]}
@@ -218,15 +194,15 @@ def test_a_firmware_image_is_received_verified_and_kept(app):
 
 def test_an_upload_goes_on_where_a_cut_of_the_link_stopped_it(app):
     image = noise(20_000)
-    opened = put(app, "firmware", image)
+    opened = app.put("firmware", image)
     count = 0
     while opened["offset"] < len(image):
         count += 1
-        told = send(app, opened, image, 4_500)
+        told = app.send_from(opened, image, 4_500)
         app.disconnect()
         app.box.advance(1)
         connected(app)
-        opened = put(app, "firmware", image)
+        opened = app.put("firmware", image)
         assert opened["offset"] >= told
     assert count >= 4
     assert app.ask("done", transfer=opened["transfer"])["size"] == len(image)
@@ -240,7 +216,7 @@ def test_an_upload_goes_on_where_a_cut_of_the_supply_stopped_it(simulator):
     offset, cuts = 0, 0
     for at_write in (3, 9, 21, 40):
         connected(app)
-        opened = put(app, "firmware", image)
+        opened = app.put("firmware", image)
         assert opened["offset"] >= offset // 4_096 * 4_096
         box.request("power", at_write=at_write)
         offset = opened["offset"]
@@ -254,31 +230,31 @@ def test_an_upload_goes_on_where_a_cut_of_the_supply_stopped_it(simulator):
         box.request("power", on=True)
         box.advance(5)
     connected(app)
-    opened = put(app, "firmware", image)
+    opened = app.put("firmware", image)
     assert opened["offset"] > 0
-    send(app, opened, image)
+    app.send_from(opened, image)
     assert app.ask("done", transfer=opened["transfer"])["size"] == len(image) and cuts == 4
 
 
 def test_a_wrong_digest_a_full_flash_and_a_cancelled_upload_leave_nothing(app):
     image = noise(9_000)
     opened = app.ask("put", name="firmware", size=len(image), sha256="0" * 64)
-    send(app, opened, image)
+    app.send_from(opened, image)
     error = refused(app, "done", transfer=opened["transfer"])
     assert error["code"] == "bad_value" and error["field"] == "sha256"
     assert app.ask("put", name="firmware", size=len(image), sha256="0" * 64)["offset"] == 0
     error = refused(app, "put", name="firmware", size=500_000, sha256="1" * 64)
     assert error["code"] == "flash" and error["field"] == "size" and "room" in error["text"]
-    opened = put(app, "firmware", image)
-    send(app, opened, image, 5_000)
+    opened = app.put("firmware", image)
+    app.send_from(opened, image, 5_000)
     app.ask("done", transfer=opened["transfer"], cancel=True)
-    assert put(app, "firmware", image)["offset"] == 0
+    assert app.put("firmware", image)["offset"] == 0
 
 
 def test_a_flash_that_refuses_ends_the_upload_with_the_reason_and_not_the_connection(app):
     image = noise(20_000)
-    opened = put(app, "firmware", image)
-    send(app, opened, image, 4_096)
+    opened = app.put("firmware", image)
+    app.send_from(opened, image, 4_096)
     app.box.fault("flash_error", True)
     # As much as an app may send before it hears of it.
     for at in range(4_096, 4_096 + 2 * 4_096, FRAME_BYTES):
@@ -290,16 +266,16 @@ def test_a_flash_that_refuses_ends_the_upload_with_the_reason_and_not_the_connec
     assert app.take_events("frame_error") == []
     assert refused(app, "done", transfer=opened["transfer"])["field"] == "transfer"
     app.box.clear("flash_error")
-    assert upload(app, "firmware", image)["size"] == len(image)
+    assert app.upload("firmware", image)["size"] == len(image)
 
 
 def test_a_second_upload_of_a_name_ends_the_first(app):
     image = noise(9_000)
-    first = put(app, "firmware", image)
-    send(app, first, image, 5_000)
-    second = put(app, "firmware", image)
+    first = app.put("firmware", image)
+    app.send_from(first, image, 5_000)
+    second = app.put("firmware", image)
     assert second["offset"] == 5_000 and second["transfer"] != first["transfer"]
-    send(app, second, image)
+    app.send_from(second, image)
     assert refused(app, "done", transfer=first["transfer"])["field"] == "transfer"
     assert app.ask("done", transfer=second["transfer"])["size"] == len(image)
 
@@ -310,22 +286,22 @@ def test_backup_and_restore_bring_back_what_was_set(app):
     plain, locked = app.download("backup"), app.download("backup", password=PASSWORD)
     app.ask("settings", set={"rated_a": 10, "wifi_password": "ein-anderes"})
     app.ask("card", uid=CARD, delete=True)
-    answer = upload(app, "restore", plain)
+    answer = app.upload("restore", plain)
     assert answer["differences"] == {"rated_a": [10, 16]} and answer["cards"]["add"] == [CARD]
     assert answer["secrets"] == "left_out" and not answer["applied"] and not answer["other_box"]
     assert app.ask("settings")["settings"]["rated_a"] == 10
-    opened = put(app, "restore", locked)
-    send(app, opened, locked)
+    opened = app.put("restore", locked)
+    app.send_from(opened, locked)
     error = refused(app, "done", transfer=opened["transfer"], apply=True, password="something else")
     assert error["code"] == "wrong_password"
     assert app.ask("settings")["settings"]["rated_a"] == 10
-    opened = put(app, "restore", locked)
+    opened = app.put("restore", locked)
     assert opened["offset"] == len(locked)
     answer = app.ask("done", transfer=opened["transfer"], apply=True, password=PASSWORD)
     assert answer["applied"] and answer["differences"]["wifi_password"] == [True, True]
     assert app.ask("settings")["settings"]["rated_a"] == 16
     assert app.ask("cards")["charging"] == [{"uid": CARD, "name": "Anna", "blocked": False}]
-    again = upload(app, "restore", app.download("backup", password=PASSWORD), password=PASSWORD)
+    again = app.upload("restore", app.download("backup", password=PASSWORD), password=PASSWORD)
     assert again["differences"] == {} and again["secrets"] == "opened"
     security = [(row["what"], row["result"]) for row in rows(app.download("security.csv"))]
     assert ("backup", "with secrets") in security
@@ -335,8 +311,8 @@ def test_backup_and_restore_bring_back_what_was_set(app):
 def test_a_damaged_backup_is_refused(app):
     data = bytearray(app.download("backup"))
     data[data.index(b'"rated_a": 32') + 12] = ord("1")
-    opened = put(app, "restore", bytes(data))
-    send(app, opened, bytes(data))
+    opened = app.put("restore", bytes(data))
+    app.send_from(opened, bytes(data))
     error = refused(app, "done", transfer=opened["transfer"], apply=True)
     assert error["code"] == "bad_value" and "damaged" in error["text"]
     assert app.ask("settings")["settings"]["rated_a"] == 32
@@ -357,8 +333,8 @@ def test_a_restore_cut_off_by_the_supply_is_whole_after_the_next_start(simulator
         at_write += 1
         app.ask("settings", set={"rated_a": 10})
         app.ask("card", uid=CARD, delete=True)
-        opened = put(app, "restore", data)
-        send(app, opened, data)
+        opened = app.put("restore", data)
+        app.send_from(opened, data)
         box.request("power", at_write=at_write)
         number = app.send("done", transfer=opened["transfer"], apply=True)
         box.advance(1)

@@ -453,6 +453,7 @@ def test_a_flash_that_refuses_between_settings_and_cards_is_made_good_at_the_nex
         app.cards.replace = refuse
         answer = refused(put, app, data, apply=True)
         assert answer["code"] == "flash" and "next start" in answer["text"], answer
+        assert refused(put, app, data)["code"] == "not_now"
         app = box()
         complete(app, Store(MOUNT, RESTORE_MARK, 1, app.log).load())
         assert everything(app) == new and uploads() == []

@@ -7,7 +7,7 @@ from micropython import const
 from plant import board
 from plant.board import FirmwareReset
 
-_HERE = "boards/simulator/hal/system.py"
+_HERE = "boards/simulator/hal/"
 _BLOCK_BYTES = const(2048)
 _IS_FOLDER = const(0x4000)
 
@@ -43,9 +43,9 @@ def serial() -> str:
 def image():
     """Yield all of the firmware that runs, in blocks of up to 2 KB, always in the same order, for whoever hashes it.
 
-    A real board gives the bytes of its running slot; here it is the path and content of each source file.
+    A real board gives the bytes of its running slot; here it is path and content of each module.
     """
-    yield from _contents(__file__[: -len(_HERE)], "firmware")
+    yield from _contents(__file__[: __file__.rindex(_HERE)], "firmware")
 
 
 def _contents(root: str, path: str):
@@ -53,7 +53,7 @@ def _contents(root: str, path: str):
         inner = path + "/" + entry[0]
         if entry[1] == _IS_FOLDER:
             yield from _contents(root, inner)
-        elif inner.endswith(".py"):
+        elif inner.endswith((".py", ".mpy")):
             yield inner.encode()
             with open(root + inner, "rb") as file:
                 block = file.read(_BLOCK_BYTES)

@@ -4,7 +4,7 @@ import os
 
 from micropython import const
 
-from wallbox.installer.uploads import Upload, size_of
+from wallbox.installer.uploads import Upload, remove, size_of
 from wallbox.storage.store import Store
 
 # A slot of the usual partition table for 8 MB of flash; what the flash has room for is checked besides.
@@ -25,7 +25,7 @@ class Image(Upload):
     MOST_BYTES = _MOST_BYTES
 
     def _begin(self):
-        image = self._folder + _IMAGE
+        image = self._image = self._folder + _IMAGE
         kept = Store(self._folder, "image", _VERSION, self._log).load()
         is_taken = kept and kept["sha256"] == self.sha256 and size_of(image) == self.size
         if is_taken and size_of(self.path) is None:
@@ -33,11 +33,17 @@ class Image(Upload):
             os.rename(image, self.path)
         return super()._begin()
 
+    def _others(self):
+        return size_of(self._image) or 0
+
+    def _make_room(self):
+        remove(self._image)
+
     async def _taken(self, _arguments):
         record = {"size": self.size, "sha256": self.sha256, "utc": self._link.app.clock.utc_iso()}
         # The update service compares the digest again, so a record without its image does no harm.
         Store(self._folder, "image", _VERSION, self._log).save(record)
-        os.rename(self.path, self._folder + _IMAGE)
+        os.rename(self.path, self._image)
         text = "a firmware image of %d bytes was received, SHA-256 %s" % (self.size, self.sha256)
         self._log.add("warning", "installer", "image_received", text)
         return {"size": self.size, "sha256": self.sha256, "installed": False, "text": _WHY}

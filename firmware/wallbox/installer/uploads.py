@@ -8,6 +8,7 @@ from binascii import hexlify
 from micropython import const
 
 from wallbox.installer.errors import CommandError, refuse
+from wallbox.storage.store import Store
 
 # After so many bytes what came is safe from power cuts, and the app hears of it.
 STORED_BYTES = const(4096)
@@ -18,8 +19,7 @@ _SLICE_BYTES = const(2048)
 _RESERVE_BLOCKS = const(32)
 _HEX = "0123456789abcdef"
 _SHA256_CHARS = const(64)
-# Enough of the digest to tell one upload from another.
-_NAME_CHARS = const(16)
+_VERSION = const(1)
 _BLOCK_BYTES = const(0)
 _FREE_BLOCKS = const(3)
 _ENOENT = const(2)
@@ -57,12 +57,11 @@ async def digest_of(path: str) -> str:
 
 
 class Upload:
-    """A file of `size` bytes with that `sha256` (hex) on its way to flash, as `folder/name.<start of the digest>`.
+    """A file of `size` bytes with that `sha256` (hex) on its way to flash, as `folder/name.part`.
 
     `offset` bytes are here; a file that was begun before, also before a restart, goes on. A subclass has its `NAME`
-    and `MOST_BYTES`, and `_taken(arguments)` to answer what it does with the verified file. Whatever else begins with
-    its name and a dot gives way to it. CommandError "bad_value" for a size or digest that cannot be, "flash" without
-    room for it.
+    and `MOST_BYTES`, `_taken(arguments)` to answer what it does with the verified file, and files that give way to it.
+    CommandError "bad_value" for a size or digest that cannot be, "flash" without room for it.
     """
 
     NAME = ""
@@ -78,24 +77,33 @@ class Upload:
         self._link = link
         self._log = link.app.log
         self._folder = link.app.folder
-        self._prefix = self.NAME + "."
-        self.path = self._folder + "/" + self._prefix + sha256[:_NAME_CHARS]
+        self.path = self._folder + "/" + self.NAME + ".part"
         try:
             self.offset = self._begin()
         except OSError as error:
             raise CommandError("flash", "%s: the flash memory refused (%s); nothing was changed" % (self.NAME, error))
 
     def _begin(self) -> int:
-        names = [name for name in os.listdir(self._folder) if name.startswith(self._prefix)]
-        others = [path for path in [self._folder + "/" + name for name in names] if path != self.path]
-        have = size_of(self.path) or 0
-        if have > self.size:
-            have = 0
-        self._check_room(have, sum([os.stat(path)[_SIZE] for path in others]))
-        for path in others:
-            os.remove(path)
-        self._file = open(self.path, "ab" if have else "wb")  # noqa: SIM115 as long as the upload
+        marks = Store(self._folder, "uploads", _VERSION, self._log)
+        begun = marks.load() or {}
+        part = size_of(self.path) or 0
+        have = part if begun.get(self.NAME) == self.sha256 and part <= self.size else 0
+        if have < self.size:
+            self._check_room(have, part - have + self._others())
+        if not have:
+            remove(self.path)
+            begun[self.NAME] = self.sha256
+            marks.save(begun)
+        self._make_room()
+        self._file = open(self.path, "ab")  # noqa: SIM115 as long as the upload
         return have
+
+    def _others(self) -> int:
+        """Bytes of other files that give way to this one."""
+        return 0
+
+    def _make_room(self) -> None:
+        """Remove these files."""
 
     def _check_room(self, have: int, freed: int) -> None:
         found = os.statvfs(self._folder)
