@@ -7,7 +7,7 @@ from installer_bench import Desk, an_app
 from wallbox.installer import transfers
 from wallbox.installer.errors import CommandError
 from wallbox.installer.server import load
-from wallbox.installer.stream import Stream
+from wallbox.installer.streams import Stream
 from wallbox.storage.settings import SCHEMA
 
 CONTENT = bytes([i * 7 % 251 for i in range(3_000)])
@@ -43,6 +43,7 @@ class Upload:
 
     trouble = None
     closed = 0
+    cancelled = 0
     kept = b""
 
     def __init__(self, link, size, sha256, arguments):
@@ -62,6 +63,9 @@ class Upload:
     async def finish(self, arguments):
         self.finished = arguments
         return {"taken": len(self.content)}
+
+    def cancel(self):
+        self.cancelled += 1
 
     def close(self):
         self.closed += 1
@@ -121,6 +125,7 @@ def test_a_download_comes_in_pieces_of_a_frame_each_and_in_order():
         assert content == CONTENT
         desk.done("done", transfer=0)
         assert made[0].closed == 1
+        assert desk.feed(data(desk, 0, 1, b"x")) == [], "what is under way is passed over"
 
 
 def test_a_download_of_unknown_size_ends_when_nothing_comes():
@@ -194,6 +199,15 @@ def test_an_upload_that_is_not_complete_is_not_taken_and_one_that_is_cancelled_n
     upload(desk, 100)
     desk.done("done", transfer=1, cancel=True)
     assert [one.finished for one in made] == [None, None] and [one.closed for one in made] == [1, 1]
+    assert [one.cancelled for one in made] == [0, 1], "what is cancelled is given up, what is cut short is kept"
+
+
+def test_a_second_upload_of_a_name_ends_the_first():
+    desk = a_desk("second")
+    assert upload(desk, 100)["transfer"] == 0
+    assert upload(desk, 100)["transfer"] == 1
+    assert [one.closed for one in made] == [1, 0]
+    assert desk.refused("done", transfer=0)["field"] == "transfer"
 
 
 def test_an_upload_goes_on_after_a_cut_where_it_was():
@@ -220,6 +234,7 @@ def test_a_write_that_fails_ends_the_upload_and_not_the_connection():
         told = desk.feed(data(desk, 0, 0, b"x"))
         assert told[0]["event"] == "transfer_failed" and text in told[0]["text"], told
         assert made[0].closed == 1
+        assert desk.feed(data(desk, 0, 1, b"x")) == [], "what is under way is passed over"
         assert desk.done("hello")["serial"]
         assert ("command_failed" in desk.app.log.codes()) == isinstance(trouble, KeyError)
 
@@ -229,13 +244,13 @@ class Letters(Stream):
 
     begun = 0
 
-    def __init__(self):
-        super().__init__("abc")
+    def mark(self):
+        return "abc"
 
     def pieces(self):
         self.begun += 1
         for i in range(26):
-            yield bytes([97 + i]) * 10
+            yield chr(97 + i) * 10
 
 
 LETTERS = b"".join([bytes([97 + i]) * 10 for i in range(26)])

@@ -110,7 +110,7 @@ class Link:
 
     async def _fail(self, transfer: int, text: str) -> None:
         """An upload cannot go on; what it has stored stays."""
-        self.parts["transfers"].end(transfer)
+        self.parts["transfers"].fail(transfer)
         await self.send({"event": "transfer_failed", "transfer": transfer, "text": text})
 
     async def _request(self, message: bytes) -> None:

@@ -50,7 +50,7 @@ class Transfers:
         self._downloads = {}
         # [upload, size, offset that the last `received` told of]
         self._uploads = {}
-        # The upload that flash refused last.
+        # The upload that could not go on last.
         self._failed = None
 
     def close(self) -> None:
@@ -64,6 +64,11 @@ class Transfers:
             self._downloads.pop(number).close()
         else:
             self._uploads.pop(number)[0].close()
+
+    def fail(self, number: int) -> None:
+        """End an upload that cannot go on; what the app still sends of it is passed over."""
+        self.end(number)
+        self._failed = number
 
     def _number(self) -> int:
         if len(self._downloads) + len(self._uploads) >= _OPEN:
@@ -90,7 +95,7 @@ class Transfers:
         for other in list(self._uploads):
             if isinstance(self._uploads[other][0], maker):
                 # It is begun anew or gone on with: two would write one file.
-                self._end(other)
+                self.end(other)
         number = self._number()
         found = maker(self._link, size, sha256, arguments)
         self._uploads[number] = [found, size, found.offset]
@@ -127,13 +132,7 @@ class Transfers:
             # A piece is missing or too much: tell where to go on.
             await self._received(number)
             return True
-        try:
-            await upload.write(data)
-        except errors.CommandError as error:
-            self._end(number)
-            self._failed = number
-            await self._link.send({"event": "transfer_ended", "transfer": number, "error": error.answer})
-            return True
+        await upload.write(data)
         if upload.offset - told >= _RECEIVED_BYTES or upload.offset == size:
             await self._received(number)
         return True
