@@ -21,6 +21,7 @@ import hal.supply
 import hal.system
 import hal.temperature
 import hal.watchdog
+from journal import Journal
 from mfrc522 import Mfrc522
 from wallbox import VERSION, status
 from wallbox.access.access import Access
@@ -75,6 +76,8 @@ _COMMUNICATION_MS = const(3_000)
 _OFFER_NOTED_MA = const(1_000)
 _VERSION = const(1)
 _NO_FLASH = "/no-flash"
+# 4 files of 4,000 bytes hold the newest 120 entries of the security log and more.
+_SECURITY_FILES = const(4)
 
 
 class Board:
@@ -157,6 +160,7 @@ class App:
             self.folder = _NO_FLASH
             erase = False
             self.log.add("error", "storage", "no_flash", "the flash memory cannot be mounted: %s" % error)
+        self.security = Journal(self.folder, "security", _SECURITY_FILES)
         if erase:
             # A factory reset, ordered before this start or interrupted by a power cut in a former one.
             load("erase").erase(self)

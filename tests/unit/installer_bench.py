@@ -6,6 +6,7 @@ import json
 from storage_help import Log, scratch
 from virtual_time import Record
 
+from journal import Journal
 from plant import board
 from plant.dice import Dice
 from wallbox.access.cards import Cards
@@ -63,6 +64,7 @@ class App:
         self.log = log or Log()
         self.log.since = lambda _sequence=0: []
         self.clock = Clock()
+        self.security = Journal(folder, "security", 4)
         self.settings = Settings(Store(folder, "settings", 1, self.log), self.log)
         self.cards = Cards(Store(folder, "cards", 1, self.log), self.log)
         self.store = Sessions()

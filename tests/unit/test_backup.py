@@ -9,6 +9,7 @@ from binascii import hexlify
 from installer_help import App, Link, fetched
 from storage_help import MOUNT, Flash, Log, cut_everywhere
 
+from journal import Journal
 from plant import board
 from plant.dice import Dice
 from wallbox.access.cards import Cards
@@ -58,6 +59,7 @@ def box(seed=1):
     log = EventLog()
     settings = Settings(Store(MOUNT, "settings", 1, log), log)
     app = App(folder=MOUNT, clock=Clock(), settings=settings, cards=Cards(Store(MOUNT, "cards", 1, log), log))
+    app.security = Journal(MOUNT, "security", 4)
     app.log = log
     return app
 
@@ -87,6 +89,7 @@ def put(app, data, **arguments):
     upload = Restore(Link(app), len(data), hexlify(hashlib.sha256(data).digest()).decode(), {})
 
     async def send():
+        await upload.begin()
         while upload.offset < len(data):
             await upload.write(data[upload.offset : upload.offset + 200])
         return await upload.finish(arguments)
@@ -207,6 +210,7 @@ def test_without_apply_only_the_differences_are_told_and_the_file_stays():
         assert answer["cards"] == {"add": [], "remove": [], "change": []}
         assert everything(app) == before
         again = Restore(Link(app), len(data), hexlify(hashlib.sha256(data).digest()).decode(), {})
+        run(again.begin())
         assert again.offset == len(data), "it need not be sent again"
         run(again.finish({"apply": True}))
         assert app.settings["rated_a"] == 16 and uploads() == []

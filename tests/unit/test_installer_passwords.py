@@ -8,6 +8,7 @@ from binascii import hexlify
 from installer_bench import an_app
 from storage_help import cut_everywhere, read, scratch
 
+from journal import Journal
 from wallbox.installer import identity, passwords
 from wallbox.installer.guard import Guard, may_pair, paired, wait_s
 from wallbox.installer.passwords import Passwords, pbkdf2, same
@@ -235,7 +236,7 @@ def test_entries_are_numbered_over_restarts_and_hold_time_and_who():
 
 def test_a_flash_that_refuses_sends_the_entry_to_the_event_log():
     app = an_app("security-flash")
-    app.folder = "/nowhere"
+    app.security = Journal("/nowhere", "security", 4)
     SecurityLog(app).add("login", "expert", "wrong")
     assert app.log.codes() == ["security_not_stored"] and "login of expert: wrong" in app.log.text()
 
@@ -243,7 +244,7 @@ def test_a_flash_that_refuses_sends_the_entry_to_the_event_log():
 def test_a_power_cut_costs_one_entry_at_most():
     def prepare(folder):
         app = an_app("security-cut")
-        app.folder = folder
+        app.security = Journal(folder, "security", 4)
         SecurityLog(app).add("login", "expert", "first")
         return app
 

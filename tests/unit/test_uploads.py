@@ -30,7 +30,13 @@ def digest(data):
 
 
 def opened(data, box=None, **changes):
-    return Image(box or link(), changes.get("size", len(data)), changes.get("sha256", digest(data)), {})
+    return begun(changes.get("size", len(data)), changes.get("sha256", digest(data)), box)
+
+
+def begun(size, sha256, box=None):
+    upload = Image(box or link(), size, sha256, {})
+    run(upload.begin())
+    return upload
 
 
 def run(coroutine):
@@ -204,21 +210,21 @@ def test_an_image_that_does_not_fit_is_refused_at_once_and_leaves_what_was_there
         upload = opened(data)
         send(upload, data)
         run(upload.finish({}))
-        answer = refusal(Image, link(), 500_000, digest(b"x"), {})
+        answer = refusal(begun, 500_000, digest(b"x"))
         assert answer["code"] == "flash" and answer["field"] == "size" and "room for" in answer["text"], answer
         assert taken(data)
         # What has room is told; one byte more has not.
         room = int(answer["text"].rsplit(" ", 1)[1])
         assert 300_000 < room < 420_000, room
-        assert refusal(Image, link(), room + 1, digest(b"x"), {})["field"] == "size"
-        Image(link(), room, digest(b"x"), {}).cancel()
+        assert refusal(begun, room + 1, digest(b"x"))["field"] == "size"
+        begun(room, digest(b"x")).cancel()
 
 
 def test_an_image_as_large_as_allowed_leaves_room_for_settings_and_logs():
     with Flash():
-        room = int(refusal(Image, link(), 500_000, digest(b"x"), {})["text"].rsplit(" ", 1)[1])
+        room = int(refusal(begun, 500_000, digest(b"x"))["text"].rsplit(" ", 1)[1])
         data = noise(4_096, 13)
-        upload = Image(link(), room, digest(b"x"), {})
+        upload = begun(room, digest(b"x"))
         while upload.offset < room:
             run(upload.write(data[: room - upload.offset]))
         upload.close()

@@ -24,14 +24,14 @@ class Image(Upload):
     NAME = "firmware"
     MOST_BYTES = _MOST_BYTES
 
-    def _begin(self):
+    async def _begun(self):
         image = self._image = self._folder + _IMAGE
         kept = Store(self._folder, "image", _VERSION, self._log).load()
         is_taken = kept and kept["sha256"] == self.sha256 and size_of(image) == self.size
         if is_taken and size_of(self.path) is None:
             # The app did not hear that it was taken: it is verified once more instead of sent again.
             os.rename(image, self.path)
-        return super()._begin()
+        return await super()._begun()
 
     def _others(self):
         return size_of(self._image) or 0

@@ -106,10 +106,10 @@ class Restore(Upload):
     NAME = "backup"
     MOST_BYTES = _MOST_BYTES
 
-    def _begin(self):
+    async def _begun(self):
         if Store(self._folder, RESTORE_MARK, _VERSION, self._log).load() is not None:
             raise CommandError("not_now", "restore: one waits to be completed; restart the wallbox first")
-        return super()._begin()
+        return await super()._begun()
 
     async def _taken(self, arguments):
         apply = errors.flag(arguments, "apply", False)

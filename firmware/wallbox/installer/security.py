@@ -2,10 +2,6 @@
 
 import json
 
-from journal import Journal
-
-# 4 files of 4,000 bytes hold the newest 120 entries and more.
-_FILES = 4
 # Entries that are read at a time, when all are read in pieces.
 _PAGE = 4
 
@@ -15,7 +11,7 @@ class SecurityLog:
 
     def __init__(self, app):
         self._app = app
-        self._journal = Journal(app.folder, "security", _FILES)
+        self._journal = app.security
 
     def add(self, what: str, role: str, result: str) -> None:
         """Note at once; a flash that refuses is told to the event log, and the entry stands there instead."""

@@ -2,7 +2,7 @@
 
 A download is a class with the constructor (link, arguments), the attributes `size` in bytes or None while unknown
 and `etag`, `async read(offset, count)` -> up to `count` bytes, b"" only at the end, and `close()`.
-An upload has (link, size, sha256, arguments), the attribute `offset` up to which everything is stored,
+An upload has (link, size, sha256, arguments), `async begin()`, after which `offset` tells up to where all is stored,
 `async write(data)` at `offset`, `async finish(arguments)` -> dict for the answer, `cancel()`, which gives up what is
 stored, and `close()`.
 All may raise CommandError, and OSError when flash refuses.
@@ -89,7 +89,7 @@ class Transfers:
         self._downloads[number] = found
         return {"transfer": number, "size": found.size, "etag": found.etag}
 
-    def open_upload(self, name: str, size: int, sha256: str, arguments: dict) -> dict:
+    async def open_upload(self, name: str, size: int, sha256: str, arguments: dict) -> dict:
         """Begin an upload, or go on with one that a cut has interrupted -> its answer."""
         maker = _made(self._link, UPLOADS, name)
         for other in list(self._uploads):
@@ -98,6 +98,7 @@ class Transfers:
                 self.end(other)
         number = self._number()
         found = maker(self._link, size, sha256, arguments)
+        await found.begin()
         self._uploads[number] = [found, size, found.offset]
         return {"transfer": number, "offset": found.offset}
 
@@ -202,7 +203,7 @@ async def _put(link, arguments):
     sha256 = arguments.get("sha256")
     if not isinstance(sha256, str) or len(sha256) != _SHA256_CHARS or [1 for char in sha256 if char not in _HEX]:
         errors.refuse("sha256", sha256, "%d lower-case hexadecimal digits" % _SHA256_CHARS)
-    return of(link).open_upload(name, size, sha256, _object(arguments))
+    return await of(link).open_upload(name, size, sha256, _object(arguments))
 
 
 async def _done(link, arguments):

@@ -61,7 +61,7 @@ class Upload:
 
     `offset` bytes are here; a file that was begun before, also before a restart, goes on. A subclass has its `NAME`
     and `MOST_BYTES`, `_taken(arguments)` to answer what it does with the verified file, and files that give way to it.
-    CommandError "bad_value" for a size or digest that cannot be, "flash" without room for it.
+    CommandError "bad_value" for a size or digest that cannot be, at `begin` "flash" without room for it.
     """
 
     NAME = ""
@@ -78,23 +78,32 @@ class Upload:
         self._log = link.app.log
         self._folder = link.app.folder
         self.path = self._folder + "/" + self.NAME + ".part"
+        self.offset = 0
+        self._file = None
+
+    async def begin(self) -> None:
+        """Find what is here already, and make room; CommandError, and then nothing was changed."""
         try:
-            self.offset = self._begin()
+            self.offset = await self._begun()
         except OSError as error:
             raise CommandError("flash", "%s: the flash memory refused (%s); nothing was changed" % (self.NAME, error))
 
-    def _begin(self) -> int:
+    async def _begun(self) -> int:
         marks = Store(self._folder, "uploads", _VERSION, self._log)
         begun = marks.load() or {}
         part = size_of(self.path) or 0
         have = part if begun.get(self.NAME) == self.sha256 and part <= self.size else 0
+        # To count the free blocks littlefs reads all of its metadata.
+        await asyncio.sleep_ms(0)
         if have < self.size:
             self._check_room(have, part - have + self._others())
+        await asyncio.sleep_ms(0)
         if not have:
             remove(self.path)
             begun[self.NAME] = self.sha256
             marks.save(begun)
         self._make_room()
+        await asyncio.sleep_ms(0)
         self._file = open(self.path, "ab")  # noqa: SIM115 as long as the upload
         return have
 
@@ -149,6 +158,8 @@ class Upload:
 
     def close(self) -> None:
         """Keep what is here for the next try."""
+        if self._file is None:
+            return
         try:
             self._file.close()
         except OSError as error:
