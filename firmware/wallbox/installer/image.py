@@ -1,5 +1,6 @@
 """A firmware image is received, verified and kept for the update service (R23, R29); nothing is installed here."""
 
+import asyncio
 import os
 
 from micropython import const
@@ -43,6 +44,7 @@ class Image(Upload):
         record = {"size": self.size, "sha256": self.sha256, "utc": self._link.app.clock.utc_iso()}
         # The update service compares the digest again, so a record without its image does no harm.
         Store(self._folder, "image", _VERSION, self._log).save(record)
+        await asyncio.sleep_ms(0)
         os.rename(self.path, self._image)
         text = "a firmware image of %d bytes was received, SHA-256 %s" % (self.size, self.sha256)
         self._log.add("warning", "installer", "image_received", text)
