@@ -18,7 +18,7 @@ from installer_client import InstallerClient  # isort: skip
 
 PROGRAM = "tools/measure/slices.py"
 RUNS = 5
-HEAP = "768K"
+HEAP = "1M"
 # So often between two slices that MicroPython never has to collect within one.
 COLLECT_EVERY = 10
 TURNS = 60

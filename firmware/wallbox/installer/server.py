@@ -1,5 +1,6 @@
 """Task `installer`: waits for an app and only then loads what serves it; it answers nothing itself."""
 
+import asyncio
 import json
 import sys
 
@@ -9,6 +10,8 @@ from wallbox.timer import unwatched
 
 _FOLDER = "wallbox.installer"
 _SELF = _FOLDER + ".server"
+# What every connection needs.
+_NEEDED = ("errors", "frames", "commands", "link")
 # A file of this name orders the next start to erase everything (see `erase`).
 ERASE_MARK = "erase"
 # A value of this name tells which backup is being taken over, and what of it (see `restore`).
@@ -82,6 +85,10 @@ class Installer:
         while True:
             beat(None)
             radio = await self.ble.accept()
+            # One at a time, as each takes a millisecond and more.
+            for name in _NEEDED:
+                load(name)
+                await asyncio.sleep_ms(0)
             self.link = load("link").Link(self._app, radio, self)
             try:
                 await self.link.serve()
