@@ -18,7 +18,7 @@ ARGS ?=
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-setup: $(STAMPS)/tools $(STAMPS)/stubs $(STAMPS)/micropython ## install the pinned tools into .venv and typings
+setup: $(STAMPS)/tools $(STAMPS)/radio $(STAMPS)/stubs $(STAMPS)/micropython ## install the pinned tools into .venv and typings
 
 $(STAMPS)/tools: requirements/tools.txt
 	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 is needed, and neither python3.11 nor python3 is on PATH"; exit 1; }
@@ -27,6 +27,10 @@ $(STAMPS)/tools: requirements/tools.txt
 	"$(PYTHON)" -m venv --clear $(VENV) || { echo "setup: Python's venv module is needed (Debian: apt-get install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r requirements/tools.txt
 	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/radio: requirements/radio.txt $(STAMPS)/tools
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps -r requirements/radio.txt
+	@touch $@
 
 $(STAMPS)/stubs: requirements/stubs.txt tools/setup_stubs.py $(STAMPS)/tools
 	rm -rf typings
