@@ -1,4 +1,7 @@
-"""Serves the web panel on 127.0.0.1: files, and a WebSocket that relays the control API to its own pages."""
+"""Serves panel and installer's app on 127.0.0.1: files, and two WebSockets.
+
+One relays the control API to the panel's own pages, the other is the installer's link, as over Bluetooth.
+"""
 
 import asyncio
 import json
@@ -9,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from control_link import ControlError, ControlLink
 from panel_feed import Feed
+from radio.web_link import WebLink
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -16,12 +20,17 @@ from websockets.http11 import Request, Response
 from world import World
 
 PANEL = Path(__file__).resolve().parent / "panel"
+WEBAPP = PANEL.parent / "webapp"
+# The scope of the app's service worker, which may not reach the panel.
+WEBAPP_PATH = "/app/"
 SOCKET_PATH = "/socket"
+INSTALLER_PATH = "/installer"
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
     ".webmanifest": "application/manifest+json",
 }
 # What a page may ask for. `state` and `log` are pushed, `quit` belongs to whoever started the simulator.
@@ -50,13 +59,16 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-cache",
 }
 MAX_REQUEST_BYTES = 64 * 1024
+NO_INSTALLER = "the installer's link needs real time; start the simulator without --virtual"
 # A page that reads nothing for so many messages is hung; it reconnects when it wakes up.
 MAX_UNSENT = 400
 
 
 def static_file(path: str, root: Path = PANEL) -> Path | None:
     """The file behind a request path, or None when it is not a file of a served kind inside `root`."""
-    relative = unquote(urlsplit(path).path).lstrip("/") or "index.html"
+    relative = unquote(urlsplit(path).path).lstrip("/")
+    if not relative or relative.endswith("/"):
+        relative += "index.html"
     if "\0" in relative:
         return None
     wanted = (root / relative).resolve()
@@ -69,24 +81,37 @@ def refusal(request: Request) -> str | None:
     """Why this request is refused, or None.
 
     The Host check stops a foreign name that was pointed at 127.0.0.1; the Origin check stops a foreign page,
-    since browsers send it with every WebSocket.
+    since browsers send it with every WebSocket. Programs send none: they may speak as installers, who need the passkey.
     """
     host = request.headers.get("Host", "")
     if urlsplit(f"//{host}").hostname not in LOCAL_NAMES:
         return f"host: {host!r} is not served here; allowed: {', '.join(LOCAL_NAMES)}"
     origin = request.headers.get("Origin")
-    if urlsplit(request.path).path == SOCKET_PATH and origin != f"http://{host}":
+    path = urlsplit(request.path).path
+    program = origin is None and path == INSTALLER_PATH
+    if path in (SOCKET_PATH, INSTALLER_PATH) and origin != f"http://{host}" and not program:
         return f"origin: {origin!r} may not drive this wallbox; allowed: http://{host}"
     return None
 
 
-def respond(status: HTTPStatus, body: bytes, content_type: str = "text/plain; charset=utf-8") -> Response:
+def respond(
+    status: HTTPStatus, body: bytes, content_type: str = "text/plain; charset=utf-8", location: str = ""
+) -> Response:
     """An HTTP answer that ends the connection."""
     headers = Headers(SECURITY_HEADERS)
+    if location:
+        headers["Location"] = location
     headers["Content-Type"] = content_type
     headers["Content-Length"] = str(len(body))
     headers["Connection"] = "close"
     return Response(status.value, status.phrase, headers, body)
+
+
+def file_behind(path: str) -> Path | None:
+    """The panel's or the app's file behind a request path, None when there is none."""
+    if path.startswith(WEBAPP_PATH):
+        return static_file(path[len(WEBAPP_PATH) :], WEBAPP)
+    return static_file(path)
 
 
 def answer_http(_connection: ServerConnection, request: Request) -> Response | None:
@@ -94,28 +119,35 @@ def answer_http(_connection: ServerConnection, request: Request) -> Response | N
     reason = refusal(request)
     if reason:
         return respond(HTTPStatus.FORBIDDEN, (reason + "\n").encode())
-    if urlsplit(request.path).path == SOCKET_PATH:
+    path = urlsplit(request.path).path
+    if path in (SOCKET_PATH, INSTALLER_PATH):
         return None
-    file = static_file(request.path)
+    if path + "/" == WEBAPP_PATH:
+        return respond(HTTPStatus.PERMANENT_REDIRECT, b"", location=WEBAPP_PATH)
+    file = file_behind(path)
     if file is None:
         return respond(HTTPStatus.NOT_FOUND, b"no such page\n")
     return respond(HTTPStatus.OK, file.read_bytes(), CONTENT_TYPES[file.suffix])
 
 
 class PanelServer:
-    """The panel's HTTP and WebSocket server; requests of all pages share one control connection."""
+    """The HTTP and WebSocket server; requests of all panels share one control connection.
 
-    def __init__(self, link: ControlLink, feed: Feed, virtual: bool):
+    `installer` is the installer's link, None when there is none, as in virtual time.
+    """
+
+    def __init__(self, link: ControlLink, feed: Feed, virtual: bool, installer: WebLink | None = None):
         self._link = link
         self._feed = feed
         self._virtual = virtual
+        self._installer = installer
         self._world = World()
         self._server: Server | None = None
 
     async def open(self, port: int) -> int:
         """Listen on 127.0.0.1:`port` (0: any free one) and return the port; OSError when it is taken."""
         self._server = await serve(
-            self._page, "127.0.0.1", port, process_request=answer_http, max_size=MAX_REQUEST_BYTES
+            self._connected, "127.0.0.1", port, process_request=answer_http, max_size=MAX_REQUEST_BYTES
         )
         return next(iter(self._server.sockets)).getsockname()[1]
 
@@ -124,6 +156,14 @@ class PanelServer:
         if self._server:
             self._server.close()
             await self._server.wait_closed()
+
+    async def _connected(self, socket: ServerConnection) -> None:
+        if not socket.request or urlsplit(socket.request.path).path == SOCKET_PATH:
+            await self._page(socket)
+        elif self._installer:
+            await self._installer.serve(socket)
+        else:
+            await socket.send(json.dumps({"paired": False, "text": NO_INSTALLER}))
 
     async def _page(self, socket: ServerConnection) -> None:
         outgoing: asyncio.Queue[dict] = asyncio.Queue(MAX_UNSENT)
