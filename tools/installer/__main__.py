@@ -1,0 +1,7 @@
+"""Starts the command line: `python -m installer`."""
+
+import sys
+
+from installer.cli import main
+
+sys.exit(main())
