@@ -114,7 +114,7 @@ class Client:
 
     async def login(self, role: str, password: str) -> None:
         """Take a role, and take it again after every cut; Refused when the password is wrong."""
-        login = {"role": role, "password": password}
+        login: dict[str, Any] = {"role": role, "password": password}
         await self.request("login", **login)
         self._login = login
 
@@ -174,6 +174,7 @@ class Client:
             if hello.get("protocol") != PROTOCOL:
                 text = f"the wallbox speaks version {hello.get('protocol')} of the protocol, this program {PROTOCOL}"
                 raise InstallerError(text + "; use the program that belongs to its firmware")
+            connection.limit(hello.get("mtu"))
             if self._login:
                 await self._ask(connection, "login", self._login)
             if self._live_ms:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from installer.errors import LinkLost
 from installer.frames import Cutter, Data, FrameError, Joiner
-from installer.transports import Transport
+from installer.transports import ATT_HEADER_BYTES, Transport
 
 IDS = 65536
+# The smallest MTU of Bluetooth LE is 23.
+LEAST_PAYLOAD_BYTES = 20
 # A lost frame makes the wallbox complain of each frame after it; the message goes out again when it has said so.
 RESEND_AFTER_S = 0.05
 RESENDS = 3
@@ -80,6 +82,11 @@ class Connection:
         """Send one data frame."""
         self._check()
         await self._send(self._cutter.data(transfer, offset, data))
+
+    def limit(self, mtu: object) -> None:
+        """Keep frames within the MTU that the wallbox knows of."""
+        if isinstance(mtu, int) and mtu - ATT_HEADER_BYTES >= LEAST_PAYLOAD_BYTES:
+            self._cutter.payload = min(self._cutter.payload, mtu - ATT_HEADER_BYTES)
 
     def data_room(self) -> int:
         """How many bytes of data one frame carries."""

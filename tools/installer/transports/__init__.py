@@ -3,6 +3,7 @@
 Each module is imported only when its way is used, since each needs a library of its own.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,3 +42,28 @@ class Found:
     name: str
     rssi_dbm: int | None
     info: dict
+
+
+class Way(Protocol):
+    """How a wallbox is reached; it may be opened again after a cut."""
+
+    async def open(self) -> Transport:
+        """Connect and pair; NoConnection when nothing answers, PairingRefused with the wallbox's reason."""
+        ...
+
+    async def scan(self, seconds: float) -> list[Found]:
+        """The wallboxes within reach; nothing is paired."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the adapter."""
+        ...
+
+
+def read_info(data: bytes) -> dict:
+    """The characteristic `info` as a dict; {} for what is no JSON object."""
+    try:
+        info = json.loads(data)
+    except ValueError:
+        return {}
+    return info if isinstance(info, dict) else {}

@@ -14,6 +14,7 @@ DEFAULT_URL = "ws://127.0.0.1:8061/installer"
 OPEN_TIMEOUT_S = 10
 CLOSE_TIMEOUT_S = 2
 MAX_MESSAGE_BYTES = 4096
+DEFAULT_MTU = 247
 
 
 class WebSocketTransport:
@@ -62,34 +63,47 @@ async def _dial(url: str) -> ClientConnection:
         raise NoConnection(f"no wallbox at {url} ({error or type(error).__name__})") from error
 
 
-async def open_websocket(url: str, passkey: Callable[[], str]) -> WebSocketTransport:
-    """Connect and pair; NoConnection when nothing answers, PairingRefused with the wallbox's reason.
+class WebSocketWay:
+    """The simulator at `url`.
 
     `passkey` is called only once the wallbox has answered, so that nobody types it for nothing.
     """
-    socket = await _dial(url)
-    try:
+
+    def __init__(self, url: str, passkey: Callable[[], str]):
+        self._url = url
+        self._passkey = passkey
+
+    async def open(self) -> WebSocketTransport:
+        """Connect and pair; NoConnection when nothing answers, PairingRefused with the wallbox's reason."""
+        socket = await _dial(self._url)
+        try:
+            return await self._pair(socket)
+        except (ConnectionClosed, TimeoutError, ValueError) as error:
+            await socket.close()
+            raise NoConnection(f"{self._url} does not answer as a wallbox ({error or type(error).__name__})") from error
+        except BaseException:
+            await socket.close()
+            raise
+
+    async def _pair(self, socket: ClientConnection) -> WebSocketTransport:
         # A prompt waits for a person, and a blocked event loop would not answer the socket's pings.
-        key = await asyncio.to_thread(passkey)
+        key = await asyncio.to_thread(self._passkey)
         await socket.send(json.dumps({"passkey": key}))
         answer = json.loads(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT_S))
         if not isinstance(answer, dict) or not answer.get("paired"):
             text = answer.get("text") if isinstance(answer, dict) else None
             raise PairingRefused(str(text or "pairing was refused"))
-        return WebSocketTransport(socket, int(answer.get("mtu", 247)) - ATT_HEADER_BYTES)
-    except (ConnectionClosed, TimeoutError, ValueError) as error:
-        await socket.close()
-        raise NoConnection(f"{url} does not answer as a wallbox ({error or type(error).__name__})") from error
-    except BaseException:
-        await socket.close()
-        raise
+        return WebSocketTransport(socket, int(answer.get("mtu", DEFAULT_MTU)) - ATT_HEADER_BYTES)
 
+    async def scan(self, seconds: float) -> list[Found]:
+        """The simulator, when it answers within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                socket = await _dial(self._url)
+        except (NoConnection, TimeoutError):
+            return []
+        await socket.close()
+        return [Found(self._url, "simulator", None, {})]
 
-async def scan_websocket(url: str) -> list[Found]:
-    """The simulator, when it answers; pairing is not tried."""
-    try:
-        socket = await _dial(url)
-    except NoConnection:
-        return []
-    await socket.close()
-    return [Found(url, "simulator", None, {})]
+    async def close(self) -> None:
+        """Nothing is held between connections."""
