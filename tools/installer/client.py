@@ -194,7 +194,7 @@ class Client:
 
     def _gap(self) -> None:
         if self._upload:
-            self._upload.cut(LinkLost("data frames did not arrive"))
+            self._upload.rewind()
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -320,7 +320,11 @@ class Client:
                 piece = upload.content[upload.sent : upload.sent + room]
                 await connection.send_data(upload.transfer, upload.sent, piece)
                 upload.sent += len(piece)
-            await upload.news(self._stored_timeout_s)
+            try:
+                await upload.news(self._stored_timeout_s)
+            except TimeoutError:
+                await connection.close()
+                raise LinkLost(f"{upload.name}: nothing was stored for {self._stored_timeout_s:g} s") from None
             progress(upload.stored, size)
 
 
@@ -399,23 +403,29 @@ class _Upload:
         self._news.clear()
 
     def received(self, event: dict) -> None:
-        """Note what is stored; what was said before counts, whatever the order."""
-        if event.get("transfer") == self.transfer and self.stored < event.get("offset", 0) <= self.sent:
-            self.stored = event["offset"]
+        """Note what is stored; it may be more than was sent since the last rewinding."""
+        offset = event.get("offset")
+        if event.get("transfer") != self.transfer or not isinstance(offset, int):
+            return
+        if self.stored < offset <= len(self.content):
+            self.stored = offset
+            self.sent = max(self.sent, offset)
             self._news.set()
 
+    def rewind(self) -> None:
+        """Frames were lost: send again what is not stored."""
+        self.sent = self.stored
+        self._news.set()
+
     def cut(self, error: LinkLost) -> None:
-        """The connection is gone, or frames are."""
+        """The connection is gone."""
         self.error = error
         self._news.set()
 
     async def news(self, timeout_s: float) -> None:
-        """Wait until more is stored; LinkLost on a cut and when nothing happens."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._news.wait()
-        except TimeoutError:
-            raise LinkLost(f"{self.name}: nothing was stored for {timeout_s:g} s") from None
+        """Wait until more is stored or must be sent again; LinkLost on a cut, TimeoutError when nothing happens."""
+        async with asyncio.timeout(timeout_s):
+            await self._news.wait()
         self._news.clear()
         if self.error:
             raise self.error

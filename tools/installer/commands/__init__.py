@@ -1,0 +1,1 @@
+"""What each command does: a coroutine (box, options, terminal) -> exit code, found by the command's words."""

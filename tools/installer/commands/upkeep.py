@@ -1,0 +1,120 @@
+"""Commands that look after a wallbox: backup and restore, firmware, service, restart, factory reset."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from installer import files
+from installer.box import Box
+from installer.commands.records import fetch, target
+from installer.errors import EXIT_DONE, EXIT_NO, LinkLost, UsageError
+from installer.schema import shown
+from installer.terminal import Terminal
+
+GONE_TIMEOUT_S = 20.0
+
+
+async def backup(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """Fetch everything that was set up (R35)."""
+    await box.be("expert")
+    path = target(options, f"wallbox-{box.client.hello['serial']}.backup.json")
+    arguments = None
+    if not options.no_secrets:
+        arguments = {"password": box.new_backup_password(options.password)}
+    content = await fetch(box, terminal, "backup", arguments)
+    files.deliver(terminal, path, content, {"secrets": not options.no_secrets})
+    return EXIT_DONE
+
+
+async def restore(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """Tell the differences between a backup and the wallbox, and set it up from the backup when the person agrees."""
+    content = files.read(options.file)
+    await box.be("expert")
+    password = box.backup_password(options.password, content)
+    differences = await _send(box, options.file, content, terminal, password=password, apply=False)
+    lines = list(_difference_lines(differences))
+    if options.compare:
+        terminal.result(differences, lines or ["no differences"])
+        return EXIT_NO if lines else EXIT_DONE
+    if not terminal.as_json:
+        for line in lines or ["no differences"]:
+            terminal.say(line)
+    terminal.confirm("Set the wallbox up from this backup?", options.yes)
+    answer = await _send(box, options.file, content, terminal, password=password, apply=True)
+    terminal.result(answer, ["the backup was restored"])
+    return EXIT_DONE
+
+
+async def _send(box: Box, path: Path, content: bytes, terminal: Terminal, **arguments) -> dict:
+    with terminal.progress(path.name) as draw:
+        return await box.client.upload("restore", content, draw, **arguments)
+
+
+def _difference_lines(answer: dict) -> Iterator[str]:
+    """The differences, whatever parts the wallbox tells of: {part: {key: [now, then]}} or {part: [...]}."""
+    for part, found in answer.get("differences", {}).items():
+        if isinstance(found, dict):
+            for key, pair in found.items():
+                yield f"{part} {key}: {_change(pair)}"
+        elif found:
+            for one in found if isinstance(found, list) else [found]:
+                yield f"{part}: {_change(one)}"
+
+
+def _change(pair: object) -> str:
+    if isinstance(pair, list) and len(pair) == 2:
+        return f"{shown(pair[0])} -> {shown(pair[1])}"
+    return shown(pair)
+
+
+async def firmware(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """Send a firmware image; the wallbox verifies it (R29)."""
+    content = files.read(options.file)
+    if not content:
+        raise UsageError(f"{options.file}: an empty file is not allowed; allowed: a firmware image")
+    await box.be("expert")
+    with terminal.progress(options.file.name) as draw:
+        answer = await box.client.upload("firmware", content, draw)
+    terminal.result(answer, [answer.get("text") or "the image was verified and taken"])
+    return EXIT_DONE
+
+
+async def service(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """End latched welds."""
+    terminal.confirm("Was the contactor mended or replaced, and is it open?", options.yes)
+    await box.be("expert")
+    answer = await box.ask("service", confirm=True)
+    terminal.result(answer, ["the latched faults were ended"])
+    return EXIT_DONE
+
+
+async def restart(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """Restart the wallbox, and wait until it is back."""
+    terminal.confirm("Restart the wallbox? A charge is interrupted.", options.yes)
+    await box.be("owner")
+    answer = await box.ask("restart", confirm=True)
+    if options.no_wait:
+        terminal.result(answer, ["the wallbox restarts"])
+        return EXIT_DONE
+    try:
+        await box.client.gone(GONE_TIMEOUT_S)
+    except TimeoutError:
+        raise LinkLost(f"the wallbox did not restart within {GONE_TIMEOUT_S:g} s") from None
+    box.forget_role()
+    back = await box.ask("hello")
+    terminal.result(back, [f"the wallbox is back: version {back['version']}"])
+    return EXIT_DONE
+
+
+async def factory_reset(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """Erase everything but serial number and passkey."""
+    if not options.erase:
+        question = "This erases settings, cards, sessions, passwords and logs. Type erase to go on: "
+        if not terminal.interactive:
+            raise UsageError("factory-reset erases everything. Confirm with --erase")
+        if terminal.ask(question).strip() != "erase":
+            raise UsageError("not confirmed; nothing was done")
+    await box.be("expert")
+    answer = await box.ask("factory_reset", confirm="erase")
+    terminal.result(answer, ["everything was erased; the wallbox restarts as it was delivered"])
+    return EXIT_DONE

@@ -1,0 +1,127 @@
+"""What the person sees and types: results as text or JSON on stdout, progress and questions on the terminal."""
+
+import getpass
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from installer.client import Progress
+from installer.errors import InstallerError, UsageError
+
+BAR_CELLS = 24
+# Often enough to see movement, rarely enough for a slow terminal.
+REDRAW_S = 0.1
+
+
+class Terminal:
+    """stdout carries the result alone, stderr the rest; a bar is drawn only when stderr is a terminal."""
+
+    def __init__(self, as_json: bool):
+        self.as_json = as_json
+        self._stdin, self._out, self._err = sys.stdin, sys.stdout, sys.stderr
+
+    def result(self, data: Any, lines: Iterable[str]) -> None:
+        """Show a result: with --json one line of `data`, else `lines`."""
+        if self.as_json:
+            print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
+            return
+        for line in lines:
+            print(line, file=self._out, flush=True)
+
+    def fail(self, error: InstallerError) -> None:
+        """Show an error in one line: as JSON on stdout, for people on stderr."""
+        if self.as_json:
+            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False), file=self._out, flush=True)
+        else:
+            print(f"wallbox: {' '.join(str(error).split())}", file=self._err)
+
+    def note(self, text: str) -> None:
+        """Tell something by the way."""
+        print(f"wallbox: {text}", file=self._err, flush=True)
+
+    def raw(self, content: bytes) -> None:
+        """Write a file's content to stdout as it is."""
+        self._out.buffer.write(content)
+        self._out.flush()
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can be asked."""
+        return self._stdin.isatty() and self._err.isatty()
+
+    def ask(self, question: str) -> str:
+        """A line from the person; EOFError when input ends."""
+        self._err.write(question)
+        self._err.flush()
+        line = self._stdin.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+
+    def say(self, text: str = "") -> None:
+        """A line of a dialogue, which is no result."""
+        print(text, file=self._err, flush=True)
+
+    def secret(self, what: str, options: str) -> str:
+        """Ask for a secret without echo; UsageError, naming `options`, when nobody can be asked."""
+        if not self.interactive:
+            raise UsageError(f"{what} is needed; give it by {options}")
+        return getpass.getpass(f"{what}: ")
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Go on only with `yes` or when the person says so; UsageError else."""
+        if yes:
+            return
+        if not self.interactive:
+            raise UsageError(f"{question} Confirm with --yes")
+        if self.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+            raise UsageError("not confirmed; nothing was done")
+
+    @contextmanager
+    def progress(self, label: str, unit: str = "B") -> Iterator[Progress]:
+        """A function that draws how far something is: (done, all or None)."""
+        if not self._err.isatty():
+            yield lambda _done, _all: None
+            return
+        bar = _Bar(self._err, label, unit)
+        try:
+            yield bar.draw
+        finally:
+            bar.end()
+
+
+class _Bar:
+    """One line that is drawn over itself."""
+
+    def __init__(self, stream, label: str, unit: str):
+        self._stream = stream
+        self._label = label
+        self._unit = unit
+        self._started = time.monotonic()
+        self._drawn = 0.0
+
+    def draw(self, done: int, size: int | None) -> None:
+        """Show `done` of `size`."""
+        now = time.monotonic()
+        if now - self._drawn < REDRAW_S and done != size:
+            return
+        self._drawn = now
+        rate = ""
+        if self._unit == "B":
+            rate = f"  {done / max(now - self._started, 0.001) / 1000:.1f} kB/s"
+        if size:
+            cells = min(BAR_CELLS, done * BAR_CELLS // size)
+            shown = f"[{'#' * cells}{'.' * (BAR_CELLS - cells)}] {min(100, done * 100 // size):3d} %  {done}/{size}"
+        else:
+            shown = f"{done}"
+        self._stream.write(f"\r\x1b[K{self._label} {shown} {self._unit}{rate}")
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._drawn:
+            self._stream.write("\n")
+            self._stream.flush()
