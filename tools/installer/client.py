@@ -201,10 +201,10 @@ class Client:
     async def live(self, period_ms: int) -> AsyncIterator[dict]:
         """The events `live`, one each `period_ms` (200..10000), over cuts as well, until the caller stops."""
         queue: asyncio.Queue[dict | None] = asyncio.Queue(EVENTS_KEPT)
-        await self.request("live", period_ms=period_ms)
-        self._live_ms = period_ms
         self._listeners.add(queue)
         try:
+            await self.request("live", period_ms=period_ms)
+            self._live_ms = period_ms
             while True:
                 event = await queue.get()
                 if event is None:
@@ -213,8 +213,8 @@ class Client:
                     yield event
         finally:
             self._listeners.discard(queue)
-            self._live_ms = 0
-            if self._connection and not self._connection.lost:
+            begun, self._live_ms = self._live_ms, 0
+            if begun and self._connection and not self._connection.lost:
                 # The wallbox is asked to stop; when the connection ends just now it stops all the same.
                 with contextlib.suppress(LinkLost, Refused):
                     await self._ask(self._connection, "live", {"period_ms": 0})
