@@ -13,7 +13,7 @@ SEEDS ?= 20
 HOURS ?= 240
 ARGS ?=
 
-.PHONY: help setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench timing energy clean
+.PHONY: help installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,6 +47,12 @@ setup-browser: ## find or install the browser of the panel's tests
 
 run: setup ## start the wallbox on the simulator with its web panel (ARGS="--help" lists the options)
 	@$(BIN)/python tools/simulate.py $(ARGS)
+
+installer: setup ## the electrician's command line (ARGS="--help"; ARGS="wizard --passkey 123456")
+	@tools/wallbox $(ARGS)
+
+provision: setup ## give a wallbox its serial number, passkey, key and label (ARGS="--help")
+	@PYTHONPATH=tools $(BIN)/python -m provision $(ARGS)
 
 test: setup setup-browser lint ## lint, check types, run every test
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)

@@ -284,8 +284,7 @@ class BoxLink:
 
     async def do_log(self, since: int = -1, security: bool = False) -> dict:
         self._demand("expert" if security else "owner")
-        every = [{"seq": n, "utc": None, "uptime_ms": n, "level": "info", "source": "a", "code": "b", "text": f"entry {n}"}
-                 for n in range(1, 46)]  # fmt: skip
+        every = [_entry(number) for number in range(1, 46)]
         found = [entry for entry in every if entry["seq"] > since][:20]
         return {"entries": found, "last": 45}
 
@@ -398,3 +397,15 @@ async def serve_websocket(box: ContractBox) -> tuple[Server, str]:
 
     server = await serve(page, "127.0.0.1", 0)
     return server, f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/installer"
+
+
+def _entry(number: int) -> dict:
+    return {
+        "seq": number,
+        "utc": None,
+        "uptime_ms": number,
+        "level": "info",
+        "source": "a",
+        "code": "b",
+        "text": f"entry {number}",
+    }

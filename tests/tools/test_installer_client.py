@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from contract_box import ContractBox
+
 from installer.client import WINDOW_BYTES, Client, is_reading
 from installer.errors import InstallerError, LinkLost, NoConnection, Refused
 

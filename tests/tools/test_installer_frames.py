@@ -1,6 +1,7 @@
 """Frames of the installer's link: how messages are cut and joined, and what is not taken."""
 
 import pytest
+
 from installer.frames import (
     DATA_HEADER_BYTES,
     MESSAGE_MAX_BYTES,

@@ -25,12 +25,12 @@ class Secrets:
         self._terminal = terminal
         self._passkey = ""
 
-    def passkey(self) -> str:
+    async def passkey(self) -> str:
         """Six digits of the label; ValueRefused for anything else."""
         if not self._passkey:
             passkey = self._options.passkey or os.environ.get(PASSKEY_ENV, "")
             if not passkey:
-                passkey = self._terminal.secret("Passkey on the label", f"--passkey or {PASSKEY_ENV}")
+                passkey = await self._terminal.secret("Passkey on the label", f"--passkey or {PASSKEY_ENV}")
             passkey = passkey.replace(" ", "")
             if not (len(passkey) == PASSKEY_DIGITS and passkey.isascii() and passkey.isdigit()):
                 raise ValueRefused(f"passkey: {len(passkey)} characters are not allowed; allowed: 6 digits")
@@ -42,21 +42,21 @@ class Secrets:
         option = getattr(self._options, f"{role}_password")
         return option if option is not None else os.environ.get(PASSWORD_ENV[role])
 
-    def password(self, role: str) -> str:
+    async def password(self, role: str) -> str:
         """The password of a role."""
         given = self.given(role)
         if given is not None:
             return given
-        return self._terminal.secret(f"Password of the {role}", f"--{role}-password or {PASSWORD_ENV[role]}")
+        return await self._terminal.secret(f"Password of the {role}", f"--{role}-password or {PASSWORD_ENV[role]}")
 
-    def backup(self, option: str | None, twice: bool) -> str:
+    async def backup(self, option: str | None, twice: bool) -> str:
         """The password of a backup."""
         given = option if option is not None else os.environ.get(BACKUP_PASSWORD_ENV)
         if given is not None:
             return given
         how = f"--password or {BACKUP_PASSWORD_ENV}"
-        password = self._terminal.secret("Password of the backup", how)
-        if twice and self._terminal.secret("Password of the backup again", how) != password:
+        password = await self._terminal.secret("Password of the backup", how)
+        if twice and await self._terminal.secret("Password of the backup again", how) != password:
             raise UsageError("the two passwords differ; nothing was fetched")
         return password
 
@@ -125,9 +125,9 @@ class Box:
         if self._role in (role, "expert"):
             return
         if role == "owner":
-            role, password = self._owner()
+            role, password = await self._owner()
         else:
-            password = self._secrets.password(role)
+            password = await self._secrets.password(role)
         await self.client.login(role, password)
         self._role = role
 
@@ -135,21 +135,21 @@ class Box:
         """The wallbox has restarted: what comes next logs in anew by itself."""
         self._role = "paired"
 
-    def new_backup_password(self, option: str | None) -> str:
+    async def new_backup_password(self, option: str | None) -> str:
         """The password that encrypts the secrets of a new backup, typed twice."""
-        return self._secrets.backup(option, twice=True)
+        return await self._secrets.backup(option, twice=True)
 
-    def backup_password(self, option: str | None, content: bytes) -> str | None:
+    async def backup_password(self, option: str | None, content: bytes) -> str | None:
         """The password of a backup; nobody is asked when it holds no secrets."""
         if option is None and BACKUP_PASSWORD_ENV not in os.environ and b'"secrets"' not in content:
             return None
-        return self._secrets.backup(option, twice=False)
+        return await self._secrets.backup(option, twice=False)
 
-    def _owner(self) -> tuple[str, str]:
+    async def _owner(self) -> tuple[str, str]:
         if self._secrets.given("owner") is None:
             expert = self._secrets.given("expert")
             if expert is not None:
                 return "expert", expert
             if not self.client.hello.get("app_password_set"):
                 return "owner", ""
-        return "owner", self._secrets.password("owner")
+        return "owner", await self._secrets.password("owner")

@@ -1,8 +1,10 @@
 """What the person sees and types: results as text or JSON on stdout, progress and questions on the terminal."""
 
-import getpass
+import asyncio
 import json
+import os
 import sys
+import termios
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,9 @@ from installer.errors import InstallerError, UsageError
 BAR_CELLS = 24
 # Often enough to see movement, rarely enough for a slow terminal.
 REDRAW_S = 0.1
+READ_BYTES = 4096
+# Place of the flags in what termios tells of a terminal.
+LOCAL_FLAGS = 3
 
 
 class Terminal:
@@ -22,6 +27,7 @@ class Terminal:
     def __init__(self, as_json: bool):
         self.as_json = as_json
         self._stdin, self._out, self._err = sys.stdin, sys.stdout, sys.stderr
+        self._typed = b""
 
     def result(self, data: Any, lines: Iterable[str]) -> None:
         """Show a result: with --json one line of `data`, else `lines`."""
@@ -52,32 +58,53 @@ class Terminal:
         """Whether somebody can be asked."""
         return self._stdin.isatty() and self._err.isatty()
 
-    def ask(self, question: str) -> str:
-        """A line from the person; EOFError when input ends."""
+    async def ask(self, question: str) -> str:
+        """A line from the person; EOFError when input ends. The connection lives on meanwhile."""
         self._err.write(question)
         self._err.flush()
-        line = self._stdin.readline()
-        if not line:
-            raise EOFError
-        return line.rstrip("\n")
+        while b"\n" not in self._typed:
+            await self._readable()
+            data = os.read(self._stdin.fileno(), READ_BYTES)
+            if not data:
+                raise EOFError
+            self._typed += data
+        line, _, self._typed = self._typed.partition(b"\n")
+        return line.decode(errors="replace").rstrip("\r")
+
+    async def _readable(self) -> None:
+        """Wait for input without keeping the event loop; a plain file is always ready."""
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            loop.add_reader(self._stdin.fileno(), ready.set)
+        except (PermissionError, NotImplementedError):
+            return
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._stdin.fileno())
 
     def say(self, text: str = "") -> None:
         """A line of a dialogue, which is no result."""
         print(text, file=self._err, flush=True)
 
-    def secret(self, what: str, options: str) -> str:
+    async def secret(self, what: str, options: str) -> str:
         """Ask for a secret without echo; UsageError, naming `options`, when nobody can be asked."""
         if not self.interactive:
             raise UsageError(f"{what} is needed; give it by {options}")
-        return getpass.getpass(f"{what}: ")
+        with _no_echo(self._stdin.fileno()):
+            try:
+                return await self.ask(f"{what}: ")
+            finally:
+                # The person's own line end was not shown.
+                self.say()
 
-    def confirm(self, question: str, yes: bool) -> None:
+    async def confirm(self, question: str, yes: bool) -> None:
         """Go on only with `yes` or when the person says so; UsageError else."""
         if yes:
             return
         if not self.interactive:
             raise UsageError(f"{question} Confirm with --yes")
-        if self.ask(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        if (await self.ask(f"{question} [y/N] ")).strip().lower() not in ("y", "yes"):
             raise UsageError("not confirmed; nothing was done")
 
     @contextmanager
@@ -91,6 +118,19 @@ class Terminal:
             yield bar.draw
         finally:
             bar.end()
+
+
+@contextmanager
+def _no_echo(descriptor: int) -> Iterator[None]:
+    """A terminal that does not show what is typed; as it was afterwards."""
+    before = termios.tcgetattr(descriptor)
+    quiet = termios.tcgetattr(descriptor)
+    quiet[LOCAL_FLAGS] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSAFLUSH, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
 
 
 class _Bar:

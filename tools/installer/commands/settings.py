@@ -42,19 +42,19 @@ def is_secret(row: dict) -> bool:
 async def change(box: Box, options: Namespace, terminal: Terminal) -> int:
     """Change settings, all or none, or only judge."""
     schema = await Schema.fetch(box)
-    changes = parse(schema, options.changes, terminal)
+    changes = await parse(schema, options.changes, terminal)
     await _set(box, terminal, schema, changes, options.check)
     return EXIT_DONE
 
 
-def parse(schema: Schema, pairs: Iterable[tuple[str, str]], terminal: Terminal) -> dict:
+async def parse(schema: Schema, pairs: Iterable[tuple[str, str]], terminal: Terminal) -> dict:
     """Values for KEY=VALUE; UsageError for a key given twice."""
     changes: dict = {}
     for key, text in pairs:
         if key in changes:
             raise UsageError(f"{key}: given twice; allowed: once")
         if text == ASK and is_secret(schema.row(key)):
-            text = terminal.secret(key, f"{key}=VALUE")
+            text = await terminal.secret(key, f"{key}=VALUE")
         changes[key] = schema.value(key, text)
     return changes
 
@@ -63,9 +63,7 @@ async def _set(box: Box, terminal: Terminal, schema: Schema, changes: dict, chec
     await box.be(schema.roles(changes))
     answer = await box.ask("settings", set=changes, check=check or None)
     changed = answer["changed"]
-    told = {
-        key: "set" if is_secret(schema.row(key)) else changes.get(key) for key in changed
-    }
+    told = {key: "set" if is_secret(schema.row(key)) else changes.get(key) for key in changed}
     word = "would change" if check else "set"
     lines = [f"{word} {key}" + ("" if is_secret(schema.row(key)) else f" = {shown(told[key])}") for key in changed]
     terminal.result({"changed": told, "checked": check}, lines or ["nothing changes: it is set so already"])
@@ -109,7 +107,7 @@ async def _group(box: Box, options: Namespace, terminal: Terminal, group: str) -
     foreign = [key for key, _ in options.changes if key not in keys]
     if foreign:
         raise UsageError(f"{foreign[0]}: no setting of {group}; allowed: {', '.join(keys)}")
-    await _set(box, terminal, schema, parse(schema, options.changes, terminal), False)
+    await _set(box, terminal, schema, await parse(schema, options.changes, terminal), False)
     return EXIT_DONE
 
 
@@ -118,8 +116,8 @@ async def password(box: Box, options: Namespace, terminal: Terminal) -> int:
     await box.be(options.role)
     new = options.new if options.new is not None else os.environ.get(NEW_PASSWORD_ENV)
     if new is None:
-        new = terminal.secret("New password", f"--new or {NEW_PASSWORD_ENV}")
-        if terminal.secret("New password again", "--new") != new:
+        new = await terminal.secret("New password", f"--new or {NEW_PASSWORD_ENV}")
+        if await terminal.secret("New password again", "--new") != new:
             raise UsageError("the two new passwords differ; nothing was changed")
     await box.ask("password", role=options.role, new=new)
     terminal.result({"role": options.role, "changed": True}, [f"the password of the {options.role} was changed"])

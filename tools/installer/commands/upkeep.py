@@ -20,7 +20,7 @@ async def backup(box: Box, options: Namespace, terminal: Terminal) -> int:
     path = target(options, f"wallbox-{box.client.hello['serial']}.backup.json")
     arguments = None
     if not options.no_secrets:
-        arguments = {"password": box.new_backup_password(options.password)}
+        arguments = {"password": await box.new_backup_password(options.password)}
     content = await fetch(box, terminal, "backup", arguments)
     files.deliver(terminal, path, content, {"secrets": not options.no_secrets})
     return EXIT_DONE
@@ -30,7 +30,7 @@ async def restore(box: Box, options: Namespace, terminal: Terminal) -> int:
     """Tell the differences between a backup and the wallbox, and set it up from the backup when the person agrees."""
     content = files.read(options.file)
     await box.be("expert")
-    password = box.backup_password(options.password, content)
+    password = await box.backup_password(options.password, content)
     differences = await _send(box, options.file, content, terminal, password=password, apply=False)
     lines = list(_difference_lines(differences))
     if options.compare:
@@ -39,7 +39,7 @@ async def restore(box: Box, options: Namespace, terminal: Terminal) -> int:
     if not terminal.as_json:
         for line in lines or ["no differences"]:
             terminal.say(line)
-    terminal.confirm("Set the wallbox up from this backup?", options.yes)
+    await terminal.confirm("Set the wallbox up from this backup?", options.yes)
     answer = await _send(box, options.file, content, terminal, password=password, apply=True)
     terminal.result(answer, ["the backup was restored"])
     return EXIT_DONE
@@ -81,7 +81,7 @@ async def firmware(box: Box, options: Namespace, terminal: Terminal) -> int:
 
 async def service(box: Box, options: Namespace, terminal: Terminal) -> int:
     """End latched welds."""
-    terminal.confirm("Was the contactor mended or replaced, and is it open?", options.yes)
+    await terminal.confirm("Was the contactor mended or replaced, and is it open?", options.yes)
     await box.be("expert")
     answer = await box.ask("service", confirm=True)
     terminal.result(answer, ["the latched faults were ended"])
@@ -90,7 +90,7 @@ async def service(box: Box, options: Namespace, terminal: Terminal) -> int:
 
 async def restart(box: Box, options: Namespace, terminal: Terminal) -> int:
     """Restart the wallbox, and wait until it is back."""
-    terminal.confirm("Restart the wallbox? A charge is interrupted.", options.yes)
+    await terminal.confirm("Restart the wallbox? A charge is interrupted.", options.yes)
     await box.be("owner")
     answer = await box.ask("restart", confirm=True)
     if options.no_wait:
@@ -112,7 +112,7 @@ async def factory_reset(box: Box, options: Namespace, terminal: Terminal) -> int
         question = "This erases settings, cards, sessions, passwords and logs. Type erase to go on: "
         if not terminal.interactive:
             raise UsageError("factory-reset erases everything. Confirm with --erase")
-        if terminal.ask(question).strip() != "erase":
+        if (await terminal.ask(question)).strip() != "erase":
             raise UsageError("not confirmed; nothing was done")
     await box.be("expert")
     answer = await box.ask("factory_reset", confirm="erase")

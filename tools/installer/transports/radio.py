@@ -1,7 +1,7 @@
 """Frames over the virtual radio: a Bluetooth host of its own at a controller on a TCP port (`tools/radio`)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
@@ -32,13 +32,13 @@ _LISTS = (
 class _Keyboard(PairingDelegate):
     """Types the passkey; it has no display, so only the passkey of the label can prove anything."""
 
-    def __init__(self, passkey: Callable[[], str]):
+    def __init__(self, passkey: Callable[[], Awaitable[str]]):
         super().__init__(PairingDelegate.IoCapability.KEYBOARD_INPUT_ONLY)
         self._passkey = passkey
 
     async def get_number(self) -> int:
         """The passkey as the number that goes into the proof."""
-        return int(await asyncio.to_thread(self._passkey))
+        return int(await self._passkey())
 
 
 class RadioTransport:
@@ -91,7 +91,7 @@ async def _disconnect(connection: Connection) -> None:
 class RadioWay:
     """A wallbox near the virtual controller at TCP port `port`; `name` or address chooses one of several."""
 
-    def __init__(self, port: int, passkey: Callable[[], str], name: str = ""):
+    def __init__(self, port: int, passkey: Callable[[], Awaitable[str]], name: str = ""):
         self._port = port
         self._passkey = passkey
         self._name = name

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
@@ -69,7 +69,7 @@ class WebSocketWay:
     `passkey` is called only once the wallbox has answered, so that nobody types it for nothing.
     """
 
-    def __init__(self, url: str, passkey: Callable[[], str]):
+    def __init__(self, url: str, passkey: Callable[[], Awaitable[str]]):
         self._url = url
         self._passkey = passkey
 
@@ -86,8 +86,7 @@ class WebSocketWay:
             raise
 
     async def _pair(self, socket: ClientConnection) -> WebSocketTransport:
-        # A prompt waits for a person, and a blocked event loop would not answer the socket's pings.
-        key = await asyncio.to_thread(self._passkey)
+        key = await self._passkey()
         await socket.send(json.dumps({"passkey": key}))
         answer = json.loads(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT_S))
         if not isinstance(answer, dict) or not answer.get("paired"):
