@@ -1,4 +1,4 @@
-"""Starts the simulated wallbox: firmware on MicroPython, a real Modbus meter, the web panel (`make run`)."""
+"""Starts the simulated wallbox: firmware on MicroPython, a real Modbus meter, web panel, radio (`make run`)."""
 
 import argparse
 import asyncio
@@ -8,13 +8,20 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from child import Child, ChildError
 from control_link import ControlError, ControlLink
 from meter_peer import MeterPeer
 from panel_feed import Feed
-from panel_server import PanelServer
+from panel_server import WEBAPP_PATH, PanelServer
+from radio.box_link import BoxLink
+from radio.web_link import WebLink
 from status_line import StatusLine
+
+if TYPE_CHECKING:
+    from radio.air import PhonePort
+    from radio.peripheral import Peripheral
 
 ROOT = Path(__file__).resolve().parent.parent
 BOARD = ROOT / "boards" / "simulator" / "run.py"
@@ -70,7 +77,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--ocpp", type=backend_url, metavar="URL", help="OCPP backend")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="component tolerances and chance (0)")
     parser.add_argument("--virtual", action="store_true", help="virtual time: it moves only when it is advanced")
-    return parser.parse_args(arguments)
+    parser.add_argument("--radio", type=port, metavar="PORT", help="virtual Bluetooth radio for phones at this port")
+    options = parser.parse_args(arguments)
+    if options.virtual and options.radio is not None:
+        parser.error("--radio: not allowed with --virtual, since phones live in real time")
+    return options
 
 
 def check_port(number: int, purpose: str, option: str) -> None:
@@ -109,11 +120,18 @@ def firmware_command(options: argparse.Namespace, rs485: str | None) -> list[str
         command += ["--ocpp", options.ocpp]
     if rs485:
         command += ["--rs485", rs485]
+    if offers_link(options):
+        command += ["--ble", "0"]
     return command
 
 
+def offers_link(options: argparse.Namespace) -> bool:
+    """Whether an installer's app can connect, over the web server or the radio."""
+    return not options.virtual and (not options.no_web or options.radio is not None)
+
+
 class Simulator:
-    """The running whole: firmware, meter, control connections, panel, status line."""
+    """The running whole: firmware, meter, control connections, radio, panel, status line."""
 
     def __init__(self, options: argparse.Namespace):
         self._options = options
@@ -121,6 +139,9 @@ class Simulator:
         self._meter: MeterPeer | None = None
         self._feed: Feed | None = None
         self._links: list[ControlLink] = []
+        self._box: BoxLink | None = None
+        self._peripheral: Peripheral | None = None
+        self._phones: PhonePort | None = None
         self._panel: PanelServer | None = None
         self._line = StatusLine(sys.stdout)
 
@@ -130,21 +151,27 @@ class Simulator:
         check_port(options.control, "control API", "--control")
         if not options.no_web:
             check_port(options.web, "web panel", "--web")
+        if options.radio is not None:
+            check_port(options.radio, "virtual radio", "--radio")
         firmware = await self._start_firmware()
         self._feed = Feed(await self._connect())
         address = f"control API 127.0.0.1:{options.control}"
         if not options.no_web:
-            self._panel = PanelServer(await self._connect(), self._feed, options.virtual)
+            installer = WebLink(self._box) if self._box else None
+            self._panel = PanelServer(await self._connect(), self._feed, options.virtual, installer)
             address = f"http://127.0.0.1:{await self._panel.open(options.web)}/"
             print(f"panel {address}", flush=True)
+            if installer:
+                print(f"app {address.rstrip('/')}{WEBAPP_PATH}", flush=True)
         print(f"control 127.0.0.1:{options.control}", flush=True)
         await self._serve(firmware, self._feed, address)
 
     async def stop(self) -> None:
-        """End panel, connections, firmware and meter, in this order, and leave the terminal on a new line."""
+        """End panel, radio, connections, firmware and meter, in this order, and leave the terminal on a new line."""
         self._line.close()
-        if self._panel:
-            await self._panel.close()
+        for part in (self._panel, self._phones, self._peripheral, self._box):
+            if part:
+                await part.close()
         for link in self._links:
             await link.close()
         if self._firmware:
@@ -177,7 +204,30 @@ class Simulator:
         await firmware.start()
         address = await firmware.announced("control")
         self._options.control = int(address.rpartition(":")[2])
+        if offers_link(self._options):
+            await self._start_radio((await firmware.announced("ble")).rpartition(":")[2])
         return firmware
+
+    async def _start_radio(self, box_port: str) -> None:
+        self._box = BoxLink(int(box_port))
+        try:
+            await self._box.open()
+        except TimeoutError:
+            raise StartError("the firmware did not tell its radio what to advertise") from None
+        # A simulated box has no label.
+        if self._box.profile:
+            print(f"passkey {self._box.profile.passkey}", flush=True)
+        if self._options.radio is None:
+            return
+        # The Bluetooth stack takes half a second to import.
+        from radio.air import Air, PhonePort
+        from radio.peripheral import Peripheral
+
+        air = Air()
+        self._peripheral = Peripheral(self._box, air, self._options.data)
+        await self._peripheral.open()
+        self._phones = PhonePort(air)
+        print(f"radio tcp-client:127.0.0.1:{await self._phones.open(self._options.radio)}", flush=True)
 
     def _measured(self) -> dict:
         """What the meter at the house's connection sees; called from the meter's thread."""
