@@ -1,8 +1,8 @@
 """The socket of a radio process (`run.py --ble PORT`): packets between it and the simulated board, in real time.
 
 A packet is one byte type, two bytes length little endian, and a payload. To the radio: "A" JSON {"name",
-"passkey", "info"}, "N" a notification, "X" disconnect the central, "U" forget all bonds, "P" JSON {"allow"} in
-answer to "Q". From it: "C" JSON {"peer", "mtu"} a central is connected, "M" JSON {"mtu"}, "S" JSON {"secure"},
+"passkey", "info"}, "N" a notification, "X" disconnect the central, "O" off the air until the next "A", "U" forget
+all bonds, "P" JSON {"allow"} in answer to "Q". From it: "C" JSON {"peer", "mtu"} a central is connected, "M" JSON {"mtu"}, "S" JSON {"secure"},
 "Q" a central wants to pair, "F" pairing has failed, "W" a frame was written, "K" a notification is out, "D" the
 central is gone. A secured link without a former "Q" is one with a bond.
 """
@@ -47,6 +47,10 @@ class RadioPort:
     def hang_up(self) -> None:
         """Disconnect the central."""
         self._send(b"X", b"")
+
+    def fall_silent(self) -> None:
+        """Advertise no more, until the firmware is back."""
+        self._send(b"O", b"")
 
     def forget(self) -> None:
         """Forget all bonds."""

@@ -29,7 +29,8 @@ class Radio:
     """`box` is the running firmware's `hal.ble.Ble`, or None; `far` a radio process, or None.
 
     Of `box` it calls connected(peer, mtu, secure), resized(mtu), secured(secure), wrote(frame), sent(), gone(),
-    may_pair() -> bool and paired(ok). Of `far`: advertise(name, passkey, info), notify(frame), hang_up(), forget().
+    may_pair() -> bool and paired(ok). Of `far`: advertise(name, passkey, info), notify(frame), hang_up(),
+    fall_silent(), forget().
     """
 
     def __init__(self):
@@ -90,6 +91,8 @@ class Radio:
         self.hang_up()
         box.gone()
         self._label = None
+        if self.far is not None:
+            self.far.fall_silent()
 
     def attach(self, far) -> None:
         """A radio process is there (or, None, gone)."""
