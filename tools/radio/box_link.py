@@ -219,11 +219,14 @@ class BoxLink:
                 answer.set_result(Permission(content["allow"], content.get("text", "")))
         elif kind == "X":
             self._end("the wallbox has ended the connection")
+        elif kind == "O":
+            self.profile = None
+            self._changed()
         elif kind == "U":
             for forget in self.on_forget:
                 forget()
         else:
-            raise ValueError(f"its type is not known; allowed: {', '.join('ANPXU')}")
+            raise ValueError(f"its type is not known; allowed: {', '.join('ANPXOU')}")
 
     def _end(self, reason: str) -> None:
         central = self.central

@@ -215,6 +215,7 @@ class Peripheral:
         self._name: Characteristic | None = None
         self._shown: Profile | None = None
         self._changed = asyncio.Event()
+        self._closing = False
         self._running: asyncio.Task | None = None
         self._tasks: set[asyncio.Task] = set()
 
@@ -244,7 +245,9 @@ class Peripheral:
         if self._running:
             self.box.on_change.remove(self._changed.set)
             self.box.on_forget.remove(self._forget)
-            self._running.cancel()
+            # Not cancelled: bumble may be at a command, in which a cancellation can get lost.
+            self._closing = True
+            self._changed.set()
         tasks = [task for task in (self._running, *self._tasks) if task]
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._device:
@@ -372,11 +375,11 @@ class Peripheral:
         """Advertise whenever the box is there and free, with its newest name."""
         device = self._device
         assert device
-        while True:
+        while not self._closing:
             await self._changed.wait()
             self._changed.clear()
             profile = self.box.profile
-            if profile is None or self.box.central is not None or device.connections:
+            if self._closing or profile is None or self.box.central is not None or device.connections:
                 self._shown = None
                 await device.stop_advertising()
             elif profile != self._shown:

@@ -53,6 +53,7 @@ class Phone:
         self._peer: Peer | None = None
         self._handles: dict[str, CharacteristicProxy] = {}
         self.frames: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._pairings: list[asyncio.Task] = []
         self.typist = Typist(None)
         self.secure_connections = True
 
@@ -69,6 +70,9 @@ class Phone:
     async def __aexit__(self, *_error) -> None:
         await self.disconnect()
         await self.vanish()
+        for task in self._pairings:
+            task.cancel()
+        await asyncio.gather(*self._pairings, return_exceptions=True)
 
     @property
     def device(self) -> Device:
@@ -131,6 +135,14 @@ class Phone:
         self.typist = Typist(passkey, io_capability)
         async with asyncio.timeout(TIMEOUT_S):
             await self.connection.pair()
+
+    def begin_pairing(self) -> None:
+        """Ask for a pairing in the middle of another, as no honest phone does."""
+        session = self.device.smp_manager.sessions.pop(self.connection.handle, None)
+        if session:
+            session.on_disconnection(0)
+        task = asyncio.ensure_future(self.connection.pair())
+        self._pairings.append(task)
 
     async def encrypt(self) -> None:
         """Use the bond; bumble's HCI_Error when the wallbox has no such key."""
