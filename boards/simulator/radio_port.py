@@ -2,9 +2,9 @@
 
 A packet is one byte type, two bytes length little endian, and a payload. To the radio: "A" JSON {"name",
 "passkey", "info"}, "N" a notification, "X" disconnect the central, "O" off the air until the next "A", "U" forget
-all bonds, "P" JSON {"allow"} in answer to "Q". From it: "C" JSON {"peer", "mtu"} a central is connected, "M" JSON {"mtu"}, "S" JSON {"secure"},
-"Q" a central wants to pair, "F" pairing has failed, "W" a frame was written, "K" a notification is out, "D" the
-central is gone. A secured link without a former "Q" is one with a bond.
+all bonds, "P" JSON {"allow"} in answer to "Q". From it: "C" JSON {"peer", "mtu"} a central is connected, "M" JSON
+{"mtu"}, "S" JSON {"secure"}, "Q" a central wants to pair, "F" pairing has failed, "W" a frame was written, "K" a
+notification is out, "D" the central is gone. A secured link without a former "Q" is one with a bond.
 """
 
 import json

@@ -82,31 +82,33 @@ class WebLink:
             asyncio.create_task(self._receive(socket, central)),
             asyncio.create_task(ended.wait()),
         ]
+        code, reason = CloseCode.GOING_AWAY, "the wallbox has ended the connection"
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                code, reason = tasks[1].result() or (code, reason)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await socket.close(CloseCode.GOING_AWAY, "the wallbox has ended the connection")
+        # The box is free before the client can come back.
+        central.close()
+        await socket.close(code, reason)
 
     async def _send(self, socket: ServerConnection, central: Central, outgoing: asyncio.Queue[bytes]) -> None:
         while True:
             await socket.send(await outgoing.get())
             central.sent()
 
-    async def _receive(self, socket: ServerConnection, central: Central) -> None:
+    async def _receive(self, socket: ServerConnection, central: Central) -> tuple[CloseCode, str] | None:
+        """Carry frames to the box; returns why the connection must end, None when it is ending by itself."""
         async for frame in socket:
             if isinstance(frame, str):
-                await socket.close(CloseCode.UNSUPPORTED_DATA, "a frame is a binary message")
-                return
+                return CloseCode.UNSUPPORTED_DATA, "a frame is a binary message"
             if len(frame) > FRAME_MAX_BYTES:
-                await socket.close(CloseCode.MESSAGE_TOO_BIG, f"a frame has at most {FRAME_MAX_BYTES} bytes")
-                return
+                return CloseCode.MESSAGE_TOO_BIG, f"a frame has at most {FRAME_MAX_BYTES} bytes"
             try:
                 await central.write(frame)
             except BoxGone:
-                # `ended` is set, and tells the client.
-                return
+                break
+        return None
