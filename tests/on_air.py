@@ -125,6 +125,12 @@ class Talk:
             if taken is not None:
                 return json.loads(taken)
 
+    async def message(self) -> dict:
+        """The next message, an answer or an event; AssertionError for data."""
+        message = await self.receive()
+        assert isinstance(message, dict), message
+        return message
+
     async def ask(self, do: str, padding: int = 0, **arguments) -> dict:
         """Send a request and return its answer, refused or not."""
         return await self.answer(await self.send(do, padding, **arguments))

@@ -239,7 +239,7 @@ def app(tmp_path, monkeypatch):
 def test_the_app_s_files_have_their_types(app):
     for name, content_type in FILES.items():
         file = panel_server.file_behind("/app/" + name)
-        assert file == app / name
+        assert file is not None and file == app / name
         assert panel_server.CONTENT_TYPES[file.suffix] == content_type
     assert panel_server.file_behind("/app/") == app / "index.html"
     assert panel_server.file_behind("/app/?source=pwa") == app / "index.html"
