@@ -1,0 +1,1 @@
+"""The board's hardware, one module a device; no module here takes a decision."""
