@@ -18,24 +18,12 @@ from installer.frames import Cutter, Data, Joiner
 from simulator import Simulator
 
 ANNOUNCEMENT = "ble 127.0.0.1:"
-START_SECONDS = 20.0
 TEST_SECONDS = 120.0
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run a test's coroutine; TimeoutError when it hangs."""
     asyncio.run(asyncio.wait_for(coroutine, TEST_SECONDS))
-
-
-def radio_port(box: Simulator) -> int:
-    """The port on which the firmware waits for a radio; AssertionError when it does not announce one."""
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        for line in tuple(box.output):
-            if line.startswith(ANNOUNCEMENT):
-                return int(line[len(ANNOUNCEMENT) :])
-        time.sleep(0.01)
-    raise AssertionError(f"{ANNOUNCEMENT!r} did not come in {START_SECONDS} s: {list(box.output)}")
 
 
 @dataclass
@@ -55,7 +43,7 @@ class Aired:
 @asynccontextmanager
 async def on_air(box: Simulator, folder: Path | None = None) -> AsyncIterator[Aired]:
     """Switch the radio of a simulator on, which was started with the option --ble 0."""
-    link, air = BoxLink(radio_port(box)), Air()
+    link, air = BoxLink(box.announced(ANNOUNCEMENT)), Air()
     peripheral, phones = Peripheral(link, air, folder), PhonePort(air)
     await link.open()
     try:

@@ -133,6 +133,16 @@ class Simulator:
         """Return a further raw connection to the control API, for tests of the API itself."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS)
 
+    def announced(self, words: str, seconds: float = START_SECONDS) -> int:
+        """Return the number behind `words` on a line of stdout; SimulatorError when it does not come."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for line in tuple(self.output):
+                if line.startswith(words):
+                    return int(line[len(words) :])
+            time.sleep(0.01)
+        raise SimulatorError(self._obituary(f"{words!r} was not announced"))
+
     def stderr(self) -> str:
         """Return what the process wrote to stderr so far."""
         return self._errors.read_text(errors="replace") if self._errors.exists() else ""

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import image
 import slices
@@ -33,6 +34,10 @@ SLICE_US = 5_000
 TRIP_OUTPUT_MS = 18
 TRIP_MA = 300
 VIRTUAL_RATIO = 1000
+# An answer within this is felt as immediate (Nielsen, Usability Engineering, 1993, 5.5).
+STATUS_MS = 100
+# At most half of what the radio could carry goes to the firmware's work.
+SHARE_PERCENT = 50
 # Half of what an ESP32 without extra memory leaves to a program.
 BASE_BYTES = 110 * 1024
 # Named allowances for what came after that limit was set: the contactor's health book (R33), and the fault
@@ -194,6 +199,32 @@ def bench_virtual(report: Report) -> None:
     report.row("virtual time to real time", round(DAY_SECONDS / took), "", low=VIRTUAL_RATIO)
 
 
+# Installer's link
+
+
+def bench_link(report: Report) -> None:
+    """How fast an app's requests and transfers are over Bluetooth."""
+    # The Bluetooth stack takes half a second to import.
+    import link_bench
+
+    report.title(f"Installer's link over the virtual radio, MTU 247, {link_bench.RUNS} runs, medians")
+    found = link_bench.measure()
+    trips = sorted(found.round_trips_ms)
+    report.row(f"status, {len(trips)} round trips: p50", trips[len(trips) // 2], "ms", high=STATUS_MS)
+    report.row("status: longest", trips[-1], "ms", high=STATUS_MS)
+    rates = (
+        (f"download of {found.download_name}", found.download, found.bare_download),
+        ("upload of a firmware image", found.upload, found.bare_upload),
+    )
+    for name, ours, bare in rates:
+        if not ours:
+            continue
+        for what, values in ((name, ours), ("the same bytes in a bare GATT loop", bare)):
+            runs = link_bench.spread(values, 1000)
+            report.row(f"{what} ({runs})", median(values) / 1000, "kB/s")
+        report.row("share of the bare loop", link_bench.share(ours, bare), "%", low=SHARE_PERCENT)
+
+
 # Memory
 
 
@@ -227,6 +258,7 @@ BENCHES = {
     "reaction": bench_reaction,
     "slices": bench_slices,
     "virtual": bench_virtual,
+    "link": bench_link,
     "memory": bench_memory,
 }
 
