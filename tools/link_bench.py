@@ -190,15 +190,15 @@ async def _wallbox(talk: Talk, figures: Figures, content: bytes) -> None:
         await talk.ask("status")
         figures.round_trips_ms.append((time.monotonic() - begin) * 1000)
     await talk.ask("login", role="expert", password="1916")
-    names = {one["name"] for one in (await talk.ask("transfers"))["transfers"]}
-    figures.download_name = next(name for name in DOWNLOADS if name in names)
+    offered = await talk.ask("transfers")
+    kept = {row["name"] for row in offered["get"]}
+    figures.download_name = next(name for name in DOWNLOADS if name in kept)
     begin = time.monotonic()
     await talk.download(figures.download_name, TRANSFER_BYTES)
     figures.download.append(TRANSFER_BYTES / (time.monotonic() - begin))
-    if UPLOAD in names:
-        begin = time.monotonic()
-        await talk.upload(UPLOAD, content)
-        figures.upload.append(len(content) / (time.monotonic() - begin))
+    begin = time.monotonic()
+    await talk.upload(UPLOAD, content)
+    figures.upload.append(len(content) / (time.monotonic() - begin))
 
 
 async def _run(box: Simulator, figures: Figures) -> None:
