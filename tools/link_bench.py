@@ -36,6 +36,8 @@ BARE_ADDRESS = "F2:00:00:00:00:01"
 # What is read of the wallbox, the first that it has: from flash, then what is made on the way.
 DOWNLOADS = ("security.csv", "log.csv", "settings-schema")
 UPLOAD = "firmware"
+# The simulated flash has room for a third of a megabyte.
+UPLOADS = 3
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Talk:
         await self.ask("done", transfer=opened["transfer"])
 
     async def upload(self, name: str, content: bytes) -> None:
-        """Send a file as fast as the wallbox stores it."""
+        """Send a file as fast as the wallbox stores it, and throw it away."""
         opened = await self.ask("put", name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
         offset = self._stored = opened["offset"]
         room = self._cutter.data_room()
@@ -197,8 +199,9 @@ async def _wallbox(talk: Talk, figures: Figures, content: bytes) -> None:
     await talk.download(figures.download_name, TRANSFER_BYTES)
     figures.download.append(TRANSFER_BYTES / (time.monotonic() - begin))
     begin = time.monotonic()
-    await talk.upload(UPLOAD, content)
-    figures.upload.append(len(content) / (time.monotonic() - begin))
+    for _ in range(UPLOADS):
+        await talk.upload(UPLOAD, content)
+    figures.upload.append(UPLOADS * len(content) / (time.monotonic() - begin))
 
 
 async def _run(box: Simulator, figures: Figures) -> None:
@@ -215,7 +218,7 @@ async def _run(box: Simulator, figures: Figures) -> None:
                 await phone.connect(peripheral.address)
                 await phone.pair(link.profile.passkey)
                 await phone.subscribe()
-                await _wallbox(Talk(phone), figures, secrets.token_bytes(TRANSFER_BYTES))
+                await _wallbox(Talk(phone), figures, secrets.token_bytes(TRANSFER_BYTES // UPLOADS))
     finally:
         await phones.close()
         await peripheral.close()
