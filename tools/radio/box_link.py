@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 HEADER = struct.Struct("<BH")
 MAX_PAYLOAD = 0xFFFF
+READ_BYTES = 64 * 1024
 # The firmware listens again a moment after it was restarted.
 RETRY_S = 0.05
 # How long the firmware may take to say whether a pairing is allowed: its loop may be at a collection of the heap.
@@ -108,6 +109,7 @@ class BoxLink:
     def __init__(self, port: int):
         self._port = port
         self._writer: asyncio.StreamWriter | None = None
+        self._outgoing = bytearray()
         self._questions: deque[asyncio.Future[Permission]] = deque()
         self._running: asyncio.Task | None = None
         self._there = asyncio.Event()
@@ -144,8 +146,7 @@ class BoxLink:
     def send(self, kind: str, content: dict | None = None) -> None:
         """Send a packet; nothing happens without a box, whose end on_end has told."""
         payload = b"" if content is None else json.dumps(content).encode()
-        if self._writer:
-            self._writer.write(HEADER.pack(ord(kind), len(payload)) + payload)
+        self._put(kind, payload)
 
     async def write_frame(self, frame: bytes) -> None:
         """Send a frame and wait while too much is unread."""
@@ -153,8 +154,19 @@ class BoxLink:
             raise BoxGone("the wallbox is not there")
         if len(frame) > MAX_PAYLOAD:
             raise ValueError(f"frame: {len(frame)} bytes are not allowed; allowed: 0..{MAX_PAYLOAD}")
-        self._writer.write(HEADER.pack(ord("W"), len(frame)) + frame)
+        self._put("W", frame)
         await self._writer.drain()
+
+    def _put(self, kind: str, payload: bytes) -> None:
+        """Have a packet sent with all others of this turn of the event loop: each send costs more than its packet."""
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing += HEADER.pack(ord(kind), len(payload)) + payload
+
+    def _flush(self) -> None:
+        packets, self._outgoing = self._outgoing, bytearray()
+        if self._writer:
+            self._writer.write(packets)
 
     async def ask(self) -> Permission:
         """Ask for a pairing and return the answer."""
@@ -186,19 +198,32 @@ class BoxLink:
                 continue
             try:
                 await self._read(reader)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                await asyncio.sleep(RETRY_S)
+            except ConnectionError:
+                # Its end is told below, as that of a connection which was closed.
+                pass
             finally:
                 self._lost()
+            await asyncio.sleep(RETRY_S)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        while True:
-            kind, size = HEADER.unpack(await reader.readexactly(HEADER.size))
-            payload = await reader.readexactly(size) if size else b""
-            try:
-                self._take(chr(kind), payload)
-            except (ValueError, KeyError, TypeError) as error:
-                print(f"radio: the firmware sent a packet {kind} that makes no sense: {error!r}", file=sys.stderr)
+        pending = b""
+        while chunk := await reader.read(READ_BYTES):
+            pending += chunk
+            start = 0
+            while len(pending) - start >= HEADER.size:
+                kind, size = HEADER.unpack_from(pending, start)
+                end = start + HEADER.size + size
+                if end > len(pending):
+                    break
+                self._understand(chr(kind), pending[start + HEADER.size : end])
+                start = end
+            pending = pending[start:]
+
+    def _understand(self, kind: str, payload: bytes) -> None:
+        try:
+            self._take(kind, payload)
+        except (ValueError, KeyError, TypeError) as error:
+            print(f"radio: the firmware sent a packet {kind!r} that makes no sense: {error!r}", file=sys.stderr)
 
     def _take(self, kind: str, payload: bytes) -> None:
         central = self.central
@@ -236,6 +261,7 @@ class BoxLink:
 
     def _lost(self) -> None:
         writer, self._writer = self._writer, None
+        self._outgoing = bytearray()
         if writer:
             writer.close()
         self.profile = None
