@@ -32,6 +32,8 @@ class RadioPort:
         self._in = b""
         self._out = b""
         self._asked = False
+        # What the poll set waits for on the connection.
+        self._events = POLLIN
         server.add(self._sock, self._accept, POLLIN)
 
     # -- what the board does ----------------------------------------------------------------------------
@@ -70,6 +72,7 @@ class RadioPort:
         peer.setblocking(False)
         self._peer = peer
         self._in = self._out = b""
+        self._events = POLLIN
         self._server.add(peer, self._work, POLLIN)
         self._radio.attach(self)
 
@@ -98,7 +101,10 @@ class RadioPort:
             return
         if sent:
             self._out = self._out[sent:]
-        self._server.add(self._peer, self._work, POLLIN | POLLOUT if self._out else POLLIN)
+        events = POLLIN | POLLOUT if self._out else POLLIN
+        if events != self._events:
+            self._events = events
+            self._server.add(self._peer, self._work, events)
 
     def _work(self) -> None:
         """The socket is ready."""
