@@ -130,6 +130,7 @@ def test_a_restart_hangs_up_and_advertises_again(radio, simulator):
     radio.send("K")
     radio.expect("X")
     radio.send("D")
+    radio.expect("O")
     radio.expect("A")
     radio.pair()
     radio.send("W", hello(3))
