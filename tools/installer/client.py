@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from installer.connection import Connection
@@ -198,7 +198,7 @@ class Client:
 
     # -- events -------------------------------------------------------------------------------------------
 
-    async def live(self, period_ms: int) -> AsyncIterator[dict]:
+    async def live(self, period_ms: int) -> AsyncGenerator[dict, None]:
         """The events `live`, one each `period_ms` (200..10000), over cuts as well, until the caller stops."""
         queue: asyncio.Queue[dict | None] = asyncio.Queue(EVENTS_KEPT)
         self._listeners.add(queue)

@@ -50,9 +50,9 @@ def _assignment(text: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-def _common(default: object) -> argparse.ArgumentParser:
+def _common(default: object) -> "_Parser":
     """Options that every command takes, in front of the command and behind it."""
-    parent = argparse.ArgumentParser(add_help=False)
+    parent = _Parser(add_help=False)
     group = parent.add_argument_group("the wallbox and who you are")
 
     def add(*names: str, **rest) -> None:
@@ -74,7 +74,7 @@ def _common(default: object) -> argparse.ArgumentParser:
 class _Tree:
     """Builds commands under a parser."""
 
-    def __init__(self, parser: argparse.ArgumentParser, common: argparse.ArgumentParser, path: str = ""):
+    def __init__(self, parser: argparse.ArgumentParser, common: _Parser, path: str = ""):
         name = "command" if not path else "action"
         self._children = parser.add_subparsers(dest=name, metavar=name.upper(), required=True, parser_class=_Parser)
         self._common = common
