@@ -147,9 +147,9 @@ class Box:
 
     async def _owner(self) -> tuple[str, str]:
         if self._secrets.given("owner") is None:
+            if not self.client.hello.get("app_password_set"):
+                return "owner", ""
             expert = self._secrets.given("expert")
             if expert is not None:
                 return "expert", expert
-            if not self.client.hello.get("app_password_set"):
-                return "owner", ""
         return "owner", await self._secrets.password("owner")

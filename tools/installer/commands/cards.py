@@ -1,13 +1,13 @@
 """Commands for charging cards and the setup card (R17, R18)."""
 
+import asyncio
 from argparse import Namespace
 
 from installer.box import Box
-from installer.errors import EXIT_DONE
+from installer.errors import EXIT_DONE, EXIT_NO
 from installer.terminal import Terminal
 
-# The wallbox waits 60 s for a card, and answers then.
-NEXT_CARD_TIMEOUT_S = 75.0
+LOOK_S = 0.5
 
 
 async def list_cards(box: Box, _options: Namespace, terminal: Terminal) -> int:
@@ -70,10 +70,21 @@ async def register(box: Box, options: Namespace, terminal: Terminal) -> int:
 async def setup_card(box: Box, options: Namespace, terminal: Terminal) -> int:
     """Make a card the setup card: by its number, or the next one held to the reader."""
     await box.be("expert")
-    if options.next:
-        terminal.note("hold the new setup card to the reader within 60 s")
-        answer = await box.client.request("setup_card", next=True, timeout_s=NEXT_CARD_TIMEOUT_S)
-    else:
+    if not options.next:
         answer = await box.ask("setup_card", uid=options.uid)
-    terminal.result(answer, [f"setup card is {answer.get('uid') or answer.get('setup') or options.uid} now"])
-    return EXIT_DONE
+        terminal.result(answer, [f"setup card is {answer['setup']} now"])
+        return EXIT_DONE
+    terminal.note("hold the new setup card to the reader within 60 s")
+    card = await await_setup_card(box)
+    terminal.result({"setup": card}, ["no card came" if card is None else f"setup card is {card} now"])
+    return EXIT_NO if card is None else EXIT_DONE
+
+
+async def await_setup_card(box: Box) -> str | None:
+    """Wait while the wallbox waits for a card -> its UID, None when it has become tired of it."""
+    before = (await box.ask("setup_card", next=True))["setup"]
+    while True:
+        cards = await box.ask("cards")
+        if not cards["awaits_setup"]:
+            return cards["setup"] if cards["setup"] != before else None
+        await asyncio.sleep(LOOK_S)

@@ -8,11 +8,17 @@ from installer.errors import EXIT_DONE
 from installer.schema import shown
 from installer.terminal import Terminal
 
+HELLO = ("product", "serial", "version", "protocol", "role", "mtu", "commissioned", "utc") + (
+    "app_password_set",
+    "expert_password_changed",
+)
+
 
 async def hello(box: Box, _options: Namespace, terminal: Terminal) -> int:
     """Tell what the wallbox is."""
     answer = await box.ask("hello")
-    terminal.result(answer, (f"{name:<24}{shown(value)}" for name, value in answer.items()))
+    rows = [(name, answer[name]) for name in HELLO if name in answer]
+    terminal.result(answer, (f"{name.replace('_', ' '):<26}{shown(value)}" for name, value in rows))
     return EXIT_DONE
 
 

@@ -41,7 +41,11 @@ async def scan(box: Box, options: Namespace, terminal: Terminal) -> int:
         changed = {f"meter_{key}": known[0][key] for key in _METER_KEYS}
         await box.ask("settings", set=changed)
     terminal.result({**state, "set": changed} if options.use else state, _scan_lines(state, changed))
-    return EXIT_DONE if state["running"] or known else EXIT_NO
+    return EXIT_DONE if state["running"] or known or _never_made(state) else EXIT_NO
+
+
+def _never_made(state: dict) -> bool:
+    return not state["running"] and not state["found"] and not state["percent"]
 
 
 def _scan_lines(state: dict, changed: dict) -> Iterator[str]:
@@ -50,7 +54,9 @@ def _scan_lines(state: dict, changed: dict) -> Iterator[str]:
     for found in state["found"]:
         line = f"address {found['address']}, {found['baud']} Bd, parity {found['parity']}"
         yield f"{found['model'] or 'unknown device'}: {line}, serial number {found['serial'] or '-'}"
-    if not state["found"] and not state["running"]:
+    if _never_made(state):
+        yield "no search has been made since the wallbox started"
+    elif not state["found"] and not state["running"]:
         yield "no meter was found: check A, B and ground of the bus, and that the meter has supply"
     for key, value in changed.items():
         yield f"set {key} = {value}"

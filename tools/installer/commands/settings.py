@@ -30,7 +30,7 @@ async def _show(box: Box, terminal: Terminal, schema: Schema, keys: Iterable[str
 def setting_line(schema: Schema, key: str, value: object) -> str:
     """A setting in a line; of a secret only whether it is set."""
     row = schema.row(key)
-    text = ("set" if value else "not set") if is_secret(row) else shown(value, row.get("unit") or "")
+    text = ("set" if value else "not set") if is_secret(row) else shown(value, row.get("unit") or "") or "empty"
     return f"{key:<26}{text}"
 
 

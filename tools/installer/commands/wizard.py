@@ -7,7 +7,7 @@ from enum import Enum
 
 from installer import files
 from installer.box import Box
-from installer.commands.cards import NEXT_CARD_TIMEOUT_S
+from installer.commands.cards import await_setup_card
 from installer.commands.settings import is_secret, setting_line
 from installer.errors import EXIT_DONE, EXIT_NO, Refused, UsageError, ValueRefused
 from installer.questions import ACCESS_GROUP, SKIPPABLE, STEPS, TOGETHER, Question
@@ -171,8 +171,8 @@ class _Dialogue:
 
     def _in_use(self, name: str) -> bool:
         """Whether something of a step is set already."""
-        keys = self._schema.keys(ACCESS_GROUP if name == "cards" else name)
-        return any(self._values.get(key) != self._schema.row(key).get("default") for key in keys)
+        rows = (self._schema.row(key) for key in self._schema.keys(ACCESS_GROUP if name == "cards" else name))
+        return any(not _is_default(row, self._values.get(row["key"])) for row in rows)
 
     async def _questions(self, name: str) -> Move:
         """Ask all questions of a step, send the answers, go back to the one that the wallbox refuses."""
@@ -296,8 +296,9 @@ class _Dialogue:
         """Let the person hold cards to the reader."""
         cards = await self._box.ask("cards")
         if not cards["setup"] and await self._yes("There is no setup card. Hold one to the reader now?", True):
-            await self._box.client.request("setup_card", next=True, timeout_s=NEXT_CARD_TIMEOUT_S)
-            await self._type("  Hold it to the reader, then press Enter")
+            self._terminal.say("  Hold it to the reader within 60 s.")
+            card = await await_setup_card(self._box)
+            self._terminal.say(f"  {'no card came' if card is None else f'{card} is the setup card'}")
         if not await self._yes("Register charging cards by holding them to the reader now?", not cards["charging"]):
             return
         try:
@@ -314,7 +315,7 @@ class _Dialogue:
         for key, value in self._values.items():
             row = self._schema.rows.get(key)
             chosen = any(question.key == key for step in ("electrical", "meter") for question in STEPS[step])
-            if row and (chosen or value != row.get("default")):
+            if row and (chosen or not _is_default(row, value)):
                 self._terminal.say(f"  {setting_line(self._schema, key, value)}")
         return await self._yes("Is all of this right? The wallbox may charge then.", False)
 
@@ -335,6 +336,11 @@ class _Dialogue:
                 self._terminal.say(f"  {text}")
                 told = text
             await asyncio.sleep(LOOK_S)
+
+
+def _is_default(row: dict, value: object) -> bool:
+    """Whether a setting is as delivered; of a secret the wallbox tells only whether there is one."""
+    return not value if is_secret(row) else value == row.get("default")
 
 
 def _judge(row: dict, value: object) -> None:

@@ -1,6 +1,7 @@
 """Frames over the virtual radio: a Bluetooth host of its own at a controller on a TCP port (`tools/radio`)."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from bumble.core import AdvertisingData, BaseBumbleError
@@ -27,6 +28,9 @@ _LISTS = (
     AdvertisingData.Type.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
     AdvertisingData.Type.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
 )
+
+# What goes wrong comes as an exception; without a handler of its own bumble would print it besides.
+logging.getLogger("bumble").addHandler(logging.NullHandler())
 
 
 class _Keyboard(PairingDelegate):
@@ -197,7 +201,8 @@ class RadioWay:
                 raise NoConnection(f"the wallbox does not know the key of the last pairing ({error})") from error
             if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():  # pyright: ignore
                 raise
-            text = f"pairing was refused ({error or type(error).__name__}): is the passkey that of the label?"
+            reason = error or type(error).__name__
+            text = f"pairing was refused: is the passkey that of the label, and was it tried too often? ({reason})"
             raise PairingRefused(text) from error
 
     async def _use(self, connection: Connection) -> RadioTransport:
