@@ -362,8 +362,15 @@ def test_the_setup_card_is_changed_by_number_and_by_the_reader(box, person_at):
     box.until(lambda state: state["why"]["code"] == "no_car")
     person = person_at(box, "cards", "setup-card", "--next")
     person.reads("hold the new setup card to the reader")
-    box.until(lambda _state: box.json("cards", "list")["awaits_setup"])
-    box.do("tap", uid="04DDEEFF")
+
+    def taken(state: dict) -> bool:
+        """Held to the reader until the wallbox, which says so a moment later, waits for it."""
+        if state["cards"]["setup"] == "04DDEEFF":
+            return True
+        box.do("tap", uid="04DDEEFF")
+        return False
+
+    box.until(taken)
     person.reads("setup card is 04DDEEFF now")
     assert person.ends() == 0
 
