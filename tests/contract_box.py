@@ -66,6 +66,8 @@ class ContractBox:
         self.taken: dict[str, tuple[bytes, dict]] = {}
         self.most_unstored = 0
         self.live_left = 0
+        self.changes_while_read = 0
+        self.upload_error: dict | None = None
 
     async def connect(self) -> "BoxLink":
         """A transport to it, as a client wants one."""
@@ -331,6 +333,9 @@ class BoxLink:
 
     async def do_read(self, transfer: int, offset: int, count: int) -> dict:
         content = self._transfers[transfer]["content"]
+        if offset and self.box.changes_while_read:
+            self.box.changes_while_read -= 1
+            raise Refusal("not_now", "the content has changed; open it again")
         end = min(len(content), offset + min(count, READ_LIMIT))
         while offset < end:
             piece = content[offset : min(end, offset + self.payload - 7)]
@@ -349,6 +354,9 @@ class BoxLink:
         if offset == len(stored) + len(fresh):
             fresh += data
             self.box.most_unstored = max(self.box.most_unstored, len(fresh))
+            if len(stored) >= STORE_BYTES and self.box.upload_error:
+                await self.tell({"event": "transfer_ended", "transfer": number, "error": self.box.upload_error})
+                return
             if len(fresh) < STORE_BYTES and len(stored) + len(fresh) < transfer["size"]:
                 return
             stored += fresh

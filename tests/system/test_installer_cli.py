@@ -1,14 +1,17 @@
 """The installer's command line as a process against the real firmware, over the simulator's WebSocket and radio."""
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
+import random
 import re
 import select
 import socket
 import subprocess
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -555,3 +558,153 @@ def test_nobody_there_is_said_in_one_line(box):
     assert "no wallbox at ws://127.0.0.1:1/" in box.refused(3, "why", "--ws", "ws://127.0.0.1:1/")
     assert "no virtual radio at port 1" in box.refused(3, "why", "--radio", "1")
     assert "only one of them" in box.refused(2, "why", "--radio", "1", "--ws", "ws://127.0.0.1:1/")
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+class CuttingProxy:
+    """Passes a TCP connection on, and breaks each of the first `cuts` after so many bytes from the wallbox or to it."""
+
+    def __init__(self, port: int, cuts: int, bytes_out: int = 1 << 40, bytes_in: int = 1 << 40):
+        self._port = port
+        self._limits = {"out": bytes_out, "in": bytes_in}
+        self._cuts = cuts
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            far = socket.create_connection(("127.0.0.1", self._port))
+            cut = self.connections <= self._cuts
+            for direction, source, sink in (("in", near, far), ("out", far, near)):
+                limit = self._limits[direction] if cut else 1 << 40
+                threading.Thread(target=self._pump, args=(source, sink, limit), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket, limit: int) -> None:
+        try:
+            while data := source.recv(2048):
+                sink.sendall(data[:limit])
+                limit -= len(data)
+                if limit <= 0:
+                    break
+        except OSError:
+            # The other direction has cut it.
+            return
+        finally:
+            for end in (source, sink):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
+
+@pytest.fixture
+def cut_at(box) -> Iterator[Callable[..., tuple[CuttingProxy, dict[str, str]]]]:
+    proxies: list[CuttingProxy] = []
+
+    def make(**limits) -> tuple[CuttingProxy, dict[str, str]]:
+        proxies.append(CuttingProxy(int(re.findall(r":(\d+)/", box.environment["WALLBOX_ADDRESS"])[0]), **limits))
+        return proxies[-1], {"WALLBOX_ADDRESS": f"ws://127.0.0.1:{proxies[-1].port}/installer"}
+
+    yield make
+    for proxy in proxies:
+        proxy.close()
+
+
+def test_a_download_goes_on_after_cuts_of_the_real_connection(box, cut_at):
+    whole = box.good("settings", "describe", "--json")
+    proxy, through = cut_at(cuts=2, bytes_out=3000)
+    done = box.run("settings", "describe", "--json", **through)
+    assert (done.returncode, done.stdout) == (0, whole)
+    assert proxy.connections == 3
+    assert done.stderr.count("connected again") == 2
+
+
+def test_an_image_is_sent_over_cuts_verified_and_taken(box, cut_at, tmp_path):
+    image = tmp_path / "image.bin"
+    image.write_bytes(random.Random(1).randbytes(60_000))
+    proxy, through = cut_at(cuts=2, bytes_in=20_000)
+    done = box.run("firmware", str(image), "--json", **through)
+    assert done.returncode == 0, done
+    answer = json.loads(done.stdout)
+    assert (answer["size"], answer["sha256"]) == (60_000, hashlib.sha256(image.read_bytes()).hexdigest())
+    assert proxy.connections == 3
+    assert "an empty file is not allowed" in box.refused(2, "firmware", "/dev/null")
+    assert "cannot be read" in box.refused(8, "firmware", str(tmp_path / "none"))
+
+
+def test_backup_compare_and_restore_bring_settings_cards_and_secrets_back(box, tmp_path):
+    file = str(tmp_path / "backup.json")
+    password = {"WALLBOX_BACKUP_PASSWORD": "of the backup"}
+    box.good("network", "wifi_ssid=home", "wifi_password=secret of the house")
+    box.good("cards", "add", "04AABBCC", "--name", "Ann")
+    box.good("backup", "-o", file, **password)
+    assert os.stat(file).st_mode & 0o777 == 0o600
+    assert "secret of the house" not in Path(file).read_text()
+    assert box.good("restore", file, "--compare", **password) == "no differences\n"
+    box.good("settings", "set", "rated_a=16", "wifi_password=another one")
+    box.good("cards", "delete", "04AABBCC")
+    differ = box.run("restore", file, "--compare", **password)
+    assert differ.returncode == 1
+    assert sorted(differ.stdout.splitlines()) == [
+        "card 04AABBCC: new",
+        "rated_a: 16 -> 32",
+        "wifi_password: another secret",
+    ]
+    assert "password is wrong" in box.refused(4, "restore", file, "--yes", "--password", "not this one")
+    box.good("restore", file, "--yes", **password)
+    assert box.good("restore", file, "--compare", **password) == "no differences\n"
+    assert box.json("cards", "list")["charging"][0]["name"] == "Ann"
+
+
+def test_a_backup_without_secrets_asks_for_no_password(box, tmp_path):
+    file = str(tmp_path / "backup.json")
+    box.good("network", "wifi_ssid=home", "wifi_password=secret of the house")
+    box.good("backup", "--no-secrets", "-o", file)
+    box.good("settings", "set", "rated_a=16")
+    assert "the backup holds no secrets: those of the wallbox stay" in box.run("restore", file, "--compare").stdout
+    done = box.run("restore", file, "--yes", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["applied"]
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text(Path(file).read_text().replace('"rated_a": 32', '"rated_a": 24'))
+    assert "damaged" in box.refused(5, "restore", str(damaged), "--yes")
+
+
+def test_history_log_trips_diagnostics_and_report_are_files(box, tmp_path):
+    box.do("plug")
+    box.until(lambda state: state["contactor"]["closed"])
+    box.do("fault", name="residual_ac", value=40)
+    box.until(lambda state: state["trips"])
+    box.do("unplug")
+    for name, arguments in {
+        "history.csv": ("history",),
+        "log.csv": ("log",),
+        "security.csv": ("log", "--security"),
+        "trip.csv": ("trips", "0"),
+        "diagnostics.json": ("diagnostics",),
+        "report.json": ("report", "by=Ann", "pe_mohm=250"),
+    }.items():
+        assert f"{name}: " in box.good(*arguments, "-o", str(tmp_path / name))
+    assert (tmp_path / "history.csv").read_text().startswith("id,start,")
+    assert (tmp_path / "trip.csv").read_text().startswith("ms,high_mv,")
+    assert json.loads((tmp_path / "diagnostics.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["checks"]["by"], report["checks"]["pe_mohm"]["value"]) == ("Ann", 250)
+    assert len(report["signature"]) == 64
+    assert [trip["index"] for trip in box.json("trips")["trips"]] == [0]
+    sessions = json.loads(box.good("history", "--format", "json", "-o", "-"))
+    assert len(sessions["sessions"]) == 1
+    assert "checks.pe: 3 is not allowed" in box.refused(5, "report", "pe=3", "-o", str(tmp_path / "no.json"))
+    assert not (tmp_path / "no.json").exists()

@@ -325,6 +325,23 @@ def test_a_download_that_gets_nowhere_is_given_up():
         module.REQUEST_TIMEOUT_S = timeout
 
 
+@pytest.mark.parametrize(("changes", "arrives"), [(1, True), (5, True), (6, False)])
+def test_a_download_that_changes_while_it_is_read_is_opened_again_but_not_for_ever(changes, arrives):
+    box = ContractBox()
+    box.files["history.csv"] = content(20_000)
+    box.changes_while_read = changes
+
+    async def story(client):
+        if arrives:
+            return await client.download("history.csv")
+        with pytest.raises(Refused, match="the content has changed"):
+            await client.download("history.csv")
+        return content(20_000)
+
+    assert play(box, story) == content(20_000)
+    assert box.connections == 1
+
+
 def test_repeated_data_frames_do_not_double_the_data():
     box = ContractBox()
     box.files["log.csv"] = content(5_000)
@@ -399,6 +416,18 @@ def test_a_lost_data_frame_is_sent_again(after):
 
     assert play(box, story, stored_timeout_s=0.3) == {"taken": 60_000}
     assert box.taken["firmware"][0] == content(60_000)
+
+
+def test_an_upload_that_the_wallbox_gives_up_says_why():
+    box = ContractBox()
+    box.upload_error = {"code": "flash", "text": "the flash memory refused"}
+
+    async def story(client):
+        with pytest.raises(Refused, match="the flash memory refused") as error:
+            await client.upload("firmware", content(30_000))
+        return error.value.exit_code
+
+    assert play(box, story) == 7
 
 
 def test_data_frames_that_arrive_twice_do_no_harm():

@@ -141,7 +141,7 @@ class Box:
 
     async def backup_password(self, option: str | None, content: bytes) -> str | None:
         """The password of a backup; nobody is asked when it holds no secrets."""
-        if option is None and BACKUP_PASSWORD_ENV not in os.environ and b'"secrets"' not in content:
+        if option is None and BACKUP_PASSWORD_ENV not in os.environ and b'"secrets": null' in content:
             return None
         return await self._secrets.backup(option, twice=False)
 

@@ -24,6 +24,8 @@ WINDOW_BYTES = 8_192
 STORED_TIMEOUT_S = 20.0
 # Cuts of one transfer that bring nothing new between them.
 BARREN_CUTS = 5
+# So often a download begins anew because its content changed while it was read.
+CHANGES = 5
 # Live data that nobody fetches: the newest matter.
 EVENTS_KEPT = 64
 # Asking twice for these changes nothing.
@@ -222,6 +224,8 @@ class Client:
     def _event(self, event: dict) -> None:
         if event["event"] == "received" and self._upload:
             self._upload.received(event)
+        elif event["event"] == "transfer_ended" and self._upload:
+            self._upload.ended(event)
         for queue in self._listeners:
             _put_newest(queue, event)
 
@@ -236,11 +240,16 @@ class Client:
         download = self._download = _Download(name, arguments)
         try:
             cuts = _Cuts(name)
+            changes = 0
             while True:
                 try:
                     return await self._fetch(download, progress)
                 except LinkLost as error:
                     cuts.count(len(download.content), error)
+                except _Changed as change:
+                    changes += 1
+                    if changes > CHANGES:
+                        raise change.refused from None
         finally:
             self._download = None
 
@@ -258,7 +267,14 @@ class Client:
         while not end:
             before = len(download.content)
             ask = {"transfer": download.transfer, "offset": before, "count": READ_BYTES}
-            answer = await self._ask(connection, "read", ask)
+            try:
+                answer = await self._ask(connection, "read", ask)
+            except Refused as error:
+                await self._ask(connection, "done", {"transfer": download.transfer, "cancel": True})
+                if error.code != "not_now":
+                    raise
+                download.content.clear()
+                raise _Changed(error) from error
             if download.error:
                 raise download.error
             end = bool(answer.get("end")) and answer.get("offset") == len(download.content)
@@ -335,6 +351,14 @@ def _put_newest(queue: asyncio.Queue, item: dict | None) -> None:
     queue.put_nowait(item)
 
 
+class _Changed(Exception):
+    """What is being fetched is no longer what was opened."""
+
+    def __init__(self, refused: Refused):
+        super().__init__(str(refused))
+        self.refused = refused
+
+
 class _Cuts:
     """Counts the cuts of one transfer, and gives up when they bring nothing new between them."""
 
@@ -389,7 +413,7 @@ class _Upload:
         self.transfer = -1
         self.sent = 0
         self.stored = 0
-        self.error: LinkLost | None = None
+        self.error: InstallerError | None = None
         self._news = asyncio.Event()
 
     def begin(self, opened: dict) -> None:
@@ -412,6 +436,12 @@ class _Upload:
             self.sent = max(self.sent, offset)
             self._news.set()
 
+    def ended(self, event: dict) -> None:
+        """The wallbox has given the transfer up and says why."""
+        if event.get("transfer") == self.transfer:
+            self.error = Refused(event.get("error") or {})
+            self._news.set()
+
     def rewind(self) -> None:
         """Frames were lost: send again what is not stored."""
         self.sent = self.stored
@@ -423,7 +453,7 @@ class _Upload:
         self._news.set()
 
     async def news(self, timeout_s: float) -> None:
-        """Wait until more is stored or must be sent again; LinkLost on a cut, TimeoutError when nothing happens."""
+        """Wait until more is stored or must be sent again; the error that ended it, TimeoutError without news."""
         async with asyncio.timeout(timeout_s):
             await self._news.wait()
         self._news.clear()

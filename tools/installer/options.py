@@ -24,6 +24,8 @@ environment:
 exit codes:
 """ + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
 
+_MEASURED = "what you measured: by=NAME, rcd_ac_trip_ms, rcd_dc_trip_ms, insulation_kohm, pe_mohm, loop_mohm"
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse, with an error in one line that says where help is."""
@@ -204,7 +206,11 @@ def _records(tree: _Tree) -> None:
     report = tree.add("report", "fetch the installer's report, signed by the wallbox")
     report.add_argument("--measured", type=Path, metavar="FILE", help="JSON object of what you measured")
     report.add_argument(
-        "checks", nargs="*", type=_assignment, metavar="KEY=VALUE", help="what you measured, such as pe_ohm=0.12"
+        "checks",
+        nargs="*",
+        type=_assignment,
+        metavar="KEY=VALUE",
+        help=_MEASURED,
     )
     _output(report, "the report")
 

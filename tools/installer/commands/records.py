@@ -93,7 +93,11 @@ async def report(box: Box, options: Namespace, terminal: Terminal) -> int:
     path = target(options, "report.json")
     checks = files.read_object(options.measured) if options.measured else {}
     checks.update({key: _measured(text) for key, text in options.checks})
-    content = await fetch(box, terminal, "report", {"checks": checks} if checks else None)
+    if checks:
+        # The answer opens the report already; the download opens it in its own way, so that it may be cut.
+        opened = await box.ask("report", checks=checks)
+        await box.client.finish(opened["transfer"], cancel=True)
+    content = await fetch(box, terminal, "report")
     files.deliver(terminal, path, content, {})
     return EXIT_DONE
 

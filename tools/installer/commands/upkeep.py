@@ -12,6 +12,10 @@ from installer.schema import shown
 from installer.terminal import Terminal
 
 GONE_TIMEOUT_S = 20.0
+_SECRETS = {
+    "left_out": "the backup holds no secrets: those of the wallbox stay",
+    "locked": "the secrets of the backup need its password: those of the wallbox stay",
+}
 
 
 async def backup(box: Box, options: Namespace, terminal: Terminal) -> int:
@@ -33,11 +37,12 @@ async def restore(box: Box, options: Namespace, terminal: Terminal) -> int:
     password = await box.backup_password(options.password, content)
     differences = await _send(box, options.file, content, terminal, password=password, apply=False)
     lines = list(_difference_lines(differences))
+    differ = bool(differences["differences"]) or any(differences["cards"].values())
     if options.compare:
-        terminal.result(differences, lines or ["no differences"])
-        return EXIT_NO if lines else EXIT_DONE
+        terminal.result(differences, lines)
+        return EXIT_NO if differ or differences["refused"] else EXIT_DONE
     if not terminal.as_json:
-        for line in lines or ["no differences"]:
+        for line in lines:
             terminal.say(line)
     await terminal.confirm("Set the wallbox up from this backup?", options.yes)
     answer = await _send(box, options.file, content, terminal, password=password, apply=True)
@@ -51,20 +56,32 @@ async def _send(box: Box, path: Path, content: bytes, terminal: Terminal, **argu
 
 
 def _difference_lines(answer: dict) -> Iterator[str]:
-    """The differences, whatever parts the wallbox tells of: {part: {key: [now, then]}} or {part: [...]}."""
-    for part, found in answer.get("differences", {}).items():
-        if isinstance(found, dict):
-            for key, pair in found.items():
-                yield f"{part} {key}: {_change(pair)}"
-        elif found:
-            for one in found if isinstance(found, list) else [found]:
-                yield f"{part}: {_change(one)}"
+    """What a restore would change, line by line, and what stands in its way."""
+    if answer["other_box"]:
+        yield f"the backup is of another wallbox: {answer['serial']}"
+    for key, (now, then) in answer["differences"].items():
+        yield f"{key}: {_change(now, then)}"
+    cards = answer["cards"]
+    if cards.get("setup"):
+        yield f"setup card: {shown(cards['setup'][0])} -> {shown(cards['setup'][1])}"
+    for what, word in (("add", "new"), ("remove", "forgotten"), ("change", "changed")):
+        for uid in cards[what]:
+            yield f"card {uid}: {word}"
+    if not answer["differences"] and not any(cards.values()):
+        yield "no differences"
+    if answer["secrets"] in _SECRETS:
+        yield _SECRETS[answer["secrets"]]
+    if answer["unknown"]:
+        yield f"not known to this firmware: {', '.join(answer['unknown'])}"
+    if answer["refused"]:
+        yield f"the wallbox would refuse it: {answer['refused']}"
 
 
-def _change(pair: object) -> str:
-    if isinstance(pair, list) and len(pair) == 2:
-        return f"{shown(pair[0])} -> {shown(pair[1])}"
-    return shown(pair)
+def _change(now: object, then: object) -> str:
+    if now is True and then is True:
+        # Of a secret the wallbox tells only whether there is one.
+        return "another secret"
+    return f"{shown(now) or 'empty'} -> {shown(then) or 'empty'}"
 
 
 async def firmware(box: Box, options: Namespace, terminal: Terminal) -> int:
