@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-import signal
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from installer import completion
 from installer import options as command_line
 from installer.box import Box, Secrets, make_way
-from installer.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_NO, InstallerError, UsageError
+from installer.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_NO, EXIT_READER_GONE, InstallerError, UsageError
 from installer.terminal import Terminal
 
 # The command's words -> module and function of installer.commands.
@@ -89,8 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_line.build()
     options = parser.parse_args(arguments)
     terminal = Terminal(options.json)
-    # A reader that went away, such as `head`, ends the command quietly, as it does others.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         _check(options)
         if options.handler == "completion":
@@ -103,5 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EOFError:
         terminal.fail(UsageError("input ended in the middle of a question"))
         return UsageError.exit_code
+    except BrokenPipeError:
+        # A reader such as `head` has seen enough; what Python still holds for it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_READER_GONE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

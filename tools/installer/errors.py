@@ -10,6 +10,8 @@ EXIT_NOT_NOW = 6
 EXIT_BOX = 7
 EXIT_FILE = 8
 EXIT_INTERRUPTED = 130
+# As a shell tells of a program that SIGPIPE has ended.
+EXIT_READER_GONE = 141
 
 EXIT_CODES = {
     EXIT_DONE: "done",
@@ -22,6 +24,7 @@ EXIT_CODES = {
     EXIT_BOX: "the wallbox failed: flash memory, unknown command, internal mistake",
     EXIT_FILE: "a file on this computer cannot be read or written",
     EXIT_INTERRUPTED: "interrupted",
+    EXIT_READER_GONE: "whoever read the result, such as `head`, went away",
 }
 # Error code of the protocol -> exit code; what is not here is the wallbox's failure.
 _BY_CODE = {
