@@ -1,0 +1,7 @@
+"""Starts the production tool: `python -m provision`."""
+
+import sys
+
+from provision.cli import main
+
+sys.exit(main())
