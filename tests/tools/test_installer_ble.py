@@ -79,7 +79,8 @@ class StandInClient:
             while True:
                 callback(SimpleNamespace(uuid=RESPONSE), bytearray(await self._link.receive()))
         except LinkLost:
-            self._ended(self)
+            if self._ended:
+                self._ended(self)
 
     async def write_gatt_char(self, *arguments, **keywords) -> None:
         given = check(bleak.BleakClient.write_gatt_char, self, *arguments, **keywords)

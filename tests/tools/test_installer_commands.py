@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract_box import EXPERT, PASSKEY, ContractBox, serve_websocket
@@ -230,10 +231,11 @@ def test_a_fetched_file_is_private_whole_and_replaces_nothing_by_accident(bench,
     assert os.listdir() == ["history.csv"]
 
 
-def test_a_file_can_go_to_stdout_as_it_is(bench, capfdbinary):
+def test_a_file_can_go_to_stdout_as_it_is(bench):
     bench.box.files["history.csv"] = b"id\r\n\xff"
-    assert cli.main(["history", "-o", "-", "--ws", bench.url]) == 0
-    assert capfdbinary.readouterr().out == b"id\r\n\xff"
+    command = [sys.executable, "-m", "installer", "history", "-o", "-", "--ws", bench.url]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
+    assert subprocess.run(command, env=env, capture_output=True, timeout=60).stdout == b"id\r\n\xff"
 
 
 def test_files_that_cannot_be_had_are_named(tmp_path):
@@ -252,7 +254,7 @@ def test_files_that_cannot_be_had_are_named(tmp_path):
 # -- the terminal ------------------------------------------------------------------------------------------
 
 
-def typed(work, keys: bytes) -> tuple[object, str]:
+def typed(work, keys: bytes) -> tuple[Any, str]:
     """What `work(terminal)` returns when somebody types `keys`, and what the terminal showed."""
     primary, secondary = pty.openpty()
     try:

@@ -19,7 +19,8 @@ from provision.register import Register
 
 ROOT = Path(__file__).resolve().parents[2]
 WEEK = datetime.date(2026, 11, 25)
-RENDERED_PX_PER_MM = 20
+RENDER_SCALE = 7
+RENDERED_PX_PER_MM = RENDER_SCALE * 72 / 25.4
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ def test_the_label_shows_serial_number_passkey_and_a_whole_qr_code(tmp_path, ser
         assert (width, height) == (pytest.approx(label.WIDTH_MM, abs=0.1), pytest.approx(label.HEIGHT_MM, abs=0.1))
         text = page.get_textpage().get_text_range()
         assert serial in text and "012 345" in text and "ab" * 16 not in text
-        image = page.render(scale=RENDERED_PX_PER_MM * 25.4 / 72).to_pil().convert("L")
+        image = page.render(scale=RENDER_SCALE).to_pil().convert("L")
     finally:
         document.close()
     matrix = [bytes(row) for row in label.qr_code(identity).matrix]
@@ -227,7 +228,7 @@ def test_nothing_of_the_label_runs_over_its_edge(tmp_path):
     label.write(tmp_path / "label.pdf", Identity("W" * 20, "000000", "ab" * 32))
     document = pypdfium2.PdfDocument(tmp_path / "label.pdf")
     try:
-        image = document[0].render(scale=RENDERED_PX_PER_MM * 25.4 / 72).to_pil().convert("L")
+        image = document[0].render(scale=RENDER_SCALE).to_pil().convert("L")
     finally:
         document.close()
     left, top, right, bottom = image.point(lambda value: 255 if value < 128 else 0).getbbox()

@@ -130,7 +130,8 @@ def _no_echo(descriptor: int) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+        # What was typed ahead belongs to the next question.
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 class _Bar:

@@ -42,7 +42,9 @@ def write(path: Path, identity: Identity) -> None:
     for name in (FONT, BOLD):
         registerFont(TTFont(name, str(fonts / f"{name}.ttf")))
     # `invariant`: the same wallbox has the same bytes, whenever the label is printed again.
-    canvas = Canvas(str(path), pagesize=(WIDTH_MM * mm, HEIGHT_MM * mm), invariant=1, initialFontName=FONT)
+    # The first font is said here, since reportlab's own would not be embedded; its type there is a mistake.
+    first = {"initialFontName": FONT}
+    canvas = Canvas(str(path), pagesize=(WIDTH_MM * mm, HEIGHT_MM * mm), invariant=1, **first)  # pyright: ignore
     canvas.setTitle(f"wallbox {identity.serial}")
     canvas.setAuthor("wallbox provision")
     canvas.setSubject("label")
