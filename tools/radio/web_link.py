@@ -23,6 +23,13 @@ class PairingFailed(Exception):
     """No connection with the box; the text tells the client why."""
 
 
+def _code(error: Exception) -> str:
+    """Whether trying again with the same passkey makes sense: yes when another app is there, or no wallbox."""
+    if isinstance(error, LinkBusy):
+        return "busy"
+    return "gone" if isinstance(error, BoxGone) else "refused"
+
+
 class WebLink:
     """Serves one WebSocket connection after the other; the box takes one app at a time."""
 
@@ -42,7 +49,7 @@ class WebLink:
             await self._carry(socket, central, outgoing, ended)
         except (PairingFailed, LinkBusy, BoxGone) as error:
             with contextlib.suppress(ConnectionClosed):
-                await socket.send(json.dumps({"paired": False, "text": str(error)}))
+                await socket.send(json.dumps({"paired": False, "code": _code(error), "text": str(error)}))
         except ConnectionClosed:
             return
         finally:
