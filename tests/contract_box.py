@@ -42,6 +42,7 @@ class ContractBox:
     """`frames_in` and `frames_out` count over all connections, from 1; the sets name those to mistreat.
 
     `cut_in` and `cut_out`: the connection breaks instead of that frame. `deaf`: commands that get no answer.
+    `away`: codes with which the next WebSockets are refused.
     """
 
     def __init__(self):
@@ -68,6 +69,7 @@ class ContractBox:
         self.live_left = 0
         self.changes_while_read = 0
         self.upload_error: dict | None = None
+        self.away: list[str] = []
 
     async def connect(self) -> "BoxLink":
         """A transport to it, as a client wants one."""
@@ -379,6 +381,9 @@ async def serve_websocket(box: ContractBox) -> tuple[Server, str]:
 
     async def page(socket: ServerConnection) -> None:
         key = json.loads(await socket.recv()).get("passkey")
+        if box.away:
+            await socket.send(json.dumps({"paired": False, "code": box.away.pop(), "text": "not there for you"}))
+            return
         if key != PASSKEY:
             await socket.send(json.dumps({"paired": False, "text": "the passkey is wrong"}))
             return

@@ -189,6 +189,29 @@ def test_what_the_link_lost_in_the_middle_of_a_change_is_told(bench):
     assert err.splitlines()[-1].endswith("whether 'service' was done is not known, look before you repeat it")
 
 
+@pytest.mark.parametrize(("code", "exit_code"), [("busy", 3), ("gone", 3), ("refused", 4)])
+def test_a_busy_wallbox_is_no_wrong_passkey(bench, code, exit_code):
+    bench.box.away = [code]
+    assert bench.run("why") == (exit_code, "", "wallbox: not there for you\n")
+
+
+def test_a_wallbox_that_is_busy_or_starts_after_a_cut_is_waited_for(bench):
+    bench.box.cut_out.add(2)
+    bench.box.away = []
+    real = bench.box.connect
+
+    async def connect():
+        bench.box.connect = real
+        link = await real()
+        bench.box.away = ["busy", "gone"]
+        return link
+
+    bench.box.connect = connect
+    code, out, err = bench.run("why")
+    assert (code, out.splitlines()[0]) == (0, "Ready: no car is plugged in.")
+    assert "connected again" in err and bench.box.away == []
+
+
 def test_secrets_come_from_the_environment_or_the_person_and_else_are_asked_for_by_name(bench, monkeypatch):
     monkeypatch.delenv("WALLBOX_PASSKEY")
     code, _, err = bench.run("why")

@@ -63,6 +63,12 @@ async def _dial(url: str) -> ClientConnection:
         raise NoConnection(f"no wallbox at {url} ({error or type(error).__name__})") from error
 
 
+def _refusal(answer: dict) -> NoConnection | PairingRefused:
+    """What a refused connection means: only with a passkey that is refused there is no use in trying again."""
+    text = str(answer.get("text") or "pairing was refused")
+    return NoConnection(text) if answer.get("code") in ("busy", "gone") else PairingRefused(text)
+
+
 class WebSocketWay:
     """The simulator at `url`.
 
@@ -90,8 +96,7 @@ class WebSocketWay:
         await socket.send(json.dumps({"passkey": key}))
         answer = json.loads(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT_S))
         if not isinstance(answer, dict) or not answer.get("paired"):
-            text = answer.get("text") if isinstance(answer, dict) else None
-            raise PairingRefused(str(text or "pairing was refused"))
+            raise _refusal(answer if isinstance(answer, dict) else {})
         return WebSocketTransport(socket, int(answer.get("mtu", DEFAULT_MTU)) - ATT_HEADER_BYTES)
 
     async def scan(self, seconds: float) -> list[Found]:
