@@ -325,6 +325,43 @@ def test_the_wizard_asks_goes_back_refuses_leaves_and_goes_on(new_box, person_at
     assert new_box.json("settings", "get", "rated_a", "wifi_ssid") == {"rated_a": 32, "wifi_ssid": "home"}
 
 
+def test_the_wizard_registers_cards_that_are_held_to_the_reader(box, person_at):
+    box.until(lambda state: state["why"]["code"] == "no_car")
+    person = person_at(box, "wizard")
+    for question in ("Phases", "System of", "Supervision", "Voltage", "Frequency", "Main fuse"):
+        person.answers(question, "")
+    for question in ("Largest current", "Largest difference"):
+        person.answers(question, "")
+    person.answers("Search for the meter on the bus?", "n")
+    for question in ("Model of", "Modbus address", "Baud rate", "Parity", "Keep house", "Largest", "silent", "the sun"):
+        person.answers(question, "")
+    person.answers("Wi-Fi or mobile network now?", "n")
+    person.answers("backend now?", "n")
+    person.answers("Set up charging cards now?", "y")
+    person.answers("Charge with registered cards only", "y")
+    person.answers("Register charging cards", "n")
+    person.reads("cards: missing: charging")
+    person.reads("Register a charging card, or let everybody charge.")
+    person.answers("Charge with registered cards only", "")
+    box.do("plug")
+    box.until(lambda state: state["pilot"]["state"] != "A1")
+    person.answers("Register charging cards", "y")
+    person.reads("a car is connected")
+    box.do("unplug")
+    box.until(lambda state: state["why"]["code"] == "no_car")
+    person.answers("Try again?", "y")
+    person.reads("then press Enter")
+    box.do("tap", uid="04AABBCC")
+    box.until(lambda state: state["cards"]["charging"])
+    person.types("")
+    person.reads("1 charging cards are registered")
+    person.answers("Is all of this right?", "y")
+    person.answers("Make a test charge", "n")
+    assert person.ends() == 0
+    states = {step["name"]: step["state"] for step in box.json("wizard", "--state")["steps"]}
+    assert (states["cards"], states["test"]) == ("done", "skipped")
+
+
 def test_without_a_terminal_the_wizard_says_what_it_needs(new_box):
     assert "allowed: --answers FILE, --state" in new_box.refused(2, "wizard")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from installer.box import Box
 from installer.errors import TransferFailed, ValueRefused
 
-YES = ("true", "yes", "on", "1")
-NO = ("false", "no", "off", "0")
+YES = ("true", "yes", "y", "on", "1")
+NO = ("false", "no", "n", "off", "0")
 
 
 class Schema:

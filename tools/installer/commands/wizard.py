@@ -196,6 +196,8 @@ class _Dialogue:
                 if error.code not in ("bad_value", "not_now"):
                     raise
                 self._terminal.say(f"  {error}")
+                if name == "cards" and error.code == "not_now":
+                    self._terminal.say("  Register a charging card, or let everybody charge.")
                 keys = [question.key for question in questions]
                 at = keys.index(error.field) if error.field in keys else 0
                 if not questions:
@@ -301,12 +303,17 @@ class _Dialogue:
             self._terminal.say(f"  {'no card came' if card is None else f'{card} is the setup card'}")
         if not await self._yes("Register charging cards by holding them to the reader now?", not cards["charging"]):
             return
-        try:
-            await self._box.ask("register", on=True)
-            await self._type("  Hold one card after the other to the reader, then press Enter")
-            await self._box.ask("register", on=False)
-        except Refused as error:
-            self._terminal.say(f"  {error}")
+        while True:
+            try:
+                await self._box.ask("register", on=True)
+                break
+            except Refused as error:
+                # A car is still there, or the meter that was just chosen has not answered yet.
+                self._terminal.say(f"  {error}")
+                if not await self._yes("Try again?", True):
+                    return
+        await self._type("  Hold one card after the other to the reader, then press Enter")
+        await self._box.ask("register", on=False)
         cards = await self._box.ask("cards")
         self._terminal.say(f"  {len(cards['charging'])} charging cards are registered")
 
