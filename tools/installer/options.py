@@ -182,7 +182,7 @@ def _cards(cards: _Tree) -> None:
 
 def _meter(meter: _Tree) -> None:
     scan = meter.add("scan", "search for the meter: model, address, baud rate, parity")
-    check = meter.add("check", "step the charge of the plugged-in car and see whether the meter follows")
+    check = meter.add("check", "step the charge of the plugged-in car and see whether the meter follows (2 minutes)")
     for parser in (scan, check):
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--no-wait", action="store_true", help="start it and return")
