@@ -20,7 +20,8 @@ def load(folder: str, log) -> dict:
     if isinstance(found, dict) and _is_whole(found):
         return found
     # Twelve bytes: the remainder favours no passkey that anybody could measure.
-    passkey = int.from_bytes(hal.system.random_bytes(12), "big") % 10**_DIGITS
+    # Not 000000, with which some Bluetooth stacks cannot pair.
+    passkey = 1 + int.from_bytes(hal.system.random_bytes(12), "big") % (10**_DIGITS - 1)
     key = hexlify(hal.system.random_bytes(_KEY_BYTES))
     drawn = {"serial": hal.system.serial(), "passkey": "%06d" % passkey, "key": str(key, "ascii")}
     try:
