@@ -193,6 +193,23 @@ def test_just_works_and_legacy_pairing_are_refused_and_cost_no_try(box, io_capab
     run(test())
 
 
+def test_a_key_of_less_than_its_full_size_is_refused(box):
+    class Weak(Typist):
+        def __init__(self, passkey):
+            super().__init__(passkey)
+            self.maximum_encryption_key_size = 7
+
+    async def test():
+        async with on_air(box) as aired, Phone(aired.port) as phone:
+            await phone.connect(aired.address)
+            phone.typist = Weak(aired.passkey)
+            with pytest.raises(core.ProtocolError) as failed:
+                await phone.connection.pair()
+            assert failed.value.error_code == smp.SMP_ENCRYPTION_KEY_SIZE_ERROR
+
+    run(test())
+
+
 # Bonds
 
 
