@@ -122,12 +122,12 @@ class Evcc(Reference):
 
 
 class SmartEvse(Reference):
-    """SmartEVSE 3.5: each new reading (2 s); solar from 4 A of surplus, 40 s held at 6 A, stop after 10 min of shortage.
+    """SmartEVSE 3.5: each new reading (2 s); solar from 4 A of surplus, 40 s held at 6 A, stop after 10 min of need.
 
     Solar, on the sum of all phases: import above 2 A takes half of it off, above 1 A 0.5 A, above 0.3 A 0.1 A; more
     than 1 A of export adds 0.5 A, any other 0.1 A. The stop's time runs while the least current is too much and a stop
-    would not leave the 4 A that start again. Smart: down by the whole difference, up by a quarter of it; below 6 A three
-    times in a row: no current, and 60 s until the next try. Source: dingo35/SmartEVSE-3.5, `CalcBalancedCurrent`.
+    would not leave the 4 A that start again. Smart: down by the whole difference, up by a quarter of it; below 6 A
+    three times in a row: no current, and 60 s until the next try. Source: dingo35/SmartEVSE-3.5, CalcBalancedCurrent.
     """
 
     cycle_ms = 2_000

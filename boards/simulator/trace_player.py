@@ -36,10 +36,12 @@ class Figures:
         self._at_ms = 0
         self._over_since = [None] * 3
         self._hard_since = [None] * 3
+        self._offered_since = [None] * 3
         self.over_ms = 0
         self.over_a2s = 0.0
         self.longest_ms = 0
         self.longest_hard_ms = 0
+        self.longest_offered_ms = 0
         self.house_alone_ms = 0
         self.car_mws = 0
         self.sun_to_car_mws = 0
@@ -91,6 +93,10 @@ class Figures:
         self.longest_ms = max(self.longest_ms, self._spell(self._over_since, phase, since, excess))
         hard = excess and grid_ma > limit_ma * 12 // 10
         self.longest_hard_ms = max(self.longest_hard_ms, self._spell(self._hard_since, phase, since, hard))
+        # The box's part of it: what it offers is more than the house leaves. The rest is the car on its way.
+        left_ma = limit_ma - (grid_ma - supply.current_ma[phase])
+        offered = excess and self._plant.pilot.offer_ma > max(0, left_ma) + _TOLERANCE_MA
+        self.longest_offered_ms = max(self.longest_offered_ms, self._spell(self._offered_since, phase, since, offered))
         return excess
 
     def _spell(self, begun, phase, since, on):
@@ -109,6 +115,7 @@ class Figures:
             "over_a2s": self.over_a2s,
             "longest_over_s": self.longest_ms / 1000,
             "longest_hard_s": self.longest_hard_ms / 1000,
+            "longest_offered_s": self.longest_offered_ms / 1000,
             "house_alone_s": self.house_alone_ms / 1000,
             "car_wh": self.car_mws / _MWS_PER_WH,
             "sun_to_car_wh": self.sun_to_car_mws / _MWS_PER_WH,

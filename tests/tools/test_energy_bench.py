@@ -103,6 +103,8 @@ def test_an_overload_is_counted_in_seconds_and_ampere_squared_seconds(tmp_path):
     assert report["longest_over_s"] == pytest.approx(10, abs=0.1)
     assert report["longest_hard_s"] == pytest.approx(5, abs=0.1)
     assert report["house_alone_s"] == pytest.approx(5, abs=0.1)
+    # Nobody lowers the offer, so all of it is the box's part.
+    assert report["longest_offered_s"] == pytest.approx(10, abs=0.1)
 
 
 def test_the_firmware_keeps_an_overload_short_where_no_control_does_not(tmp_path):
@@ -127,10 +129,34 @@ def test_verdicts_name_what_was_missed():
     solar = next(s for s in energy_bench.SCENARIOS if s.solar)
     good = {"used_wh": 90.0, "sun_wh": 100.0, "closings": 2}
     poor = {"used_wh": 80.0, "sun_wh": 100.0, "closings": 3}
-    energy_bench.judge(solar, {"ours": good, "evcc": poor, "smartevse": poor}, verdicts)
-    assert verdicts.missed == 0
-    energy_bench.judge(solar, {"ours": poor, "evcc": good, "smartevse": poor}, verdicts)
+    energy_bench.judge(solar, {"ours": good, "evcc": poor, "smartevse": poor}, verdicts, 95.0)
+    assert verdicts.missed == 0 and "+15.0 are possible" in verdicts.rows[0][1]
+    energy_bench.judge(solar, {"ours": poor, "evcc": good, "smartevse": poor}, verdicts, 95.0)
     assert verdicts.missed == 2
+
+
+def test_an_overload_of_a_slow_car_is_judged_by_what_the_box_offers():
+    quick = next(s for s in energy_bench.SCENARIOS if not s.solar and not s.slow)
+    slow = next(s for s in energy_bench.SCENARIOS if s.slow)
+    report = {"longest_over_s": 5.0, "longest_hard_s": 0.5, "longest_offered_s": 1.5}
+    verdicts = energy_bench.Verdicts([])
+    energy_bench.judge(quick, {"ours": report}, verdicts, 0.0)
+    assert verdicts.missed == 1
+    energy_bench.judge(slow, {"ours": report}, verdicts, 0.0)
+    assert verdicts.missed == 1
+    energy_bench.judge(slow, {"ours": {**report, "longest_offered_s": 3.5}}, verdicts, 0.0)
+    assert verdicts.missed == 2
+
+
+def test_what_is_possible_is_bounded_by_the_car_s_power_and_need():
+    car = next(s for s in energy_bench.SCENARIOS if s.name == "spring1")
+    # An hour of 10 kW at noon: 2.3 kW for the house, 3.68 kW at most for the car.
+    rows = [(0, 0, 0, 0, 0), (12 * 3600, 10_000, 0, 0, 10_000), (13 * 3600, 0, 0, 0, 0)]
+    assert energy_bench.possible(car, rows, 1) == pytest.approx(59.8)
+    at_night = [(0, 0, 0, 0, 5_000), (3600, 0, 0, 0, 0)]
+    assert energy_bench.possible(car, at_night, 1) == 0
+    long_day = [(8 * 3600, 0, 0, 0, 3_680), (20 * 3600, 0, 0, 0, 0)]
+    assert energy_bench.possible(car, long_day, 1) == pytest.approx(100 * 30_000 / 44_160)
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["--days", "0"]])
