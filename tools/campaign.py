@@ -260,6 +260,25 @@ class Story:
         if change.get("rated_a") == 0 or change.get("wizard_complete") is False:
             yield at + dice.uniform(10, 3600), {"do": "settings", "set": {"rated_a": 16, "wizard_complete": True}}
 
+    def energy(self, at: float) -> Iterator[tuple[float, dict[str, Any]]]:
+        """Sun, unbalance, peak shaving and a meter that is searched for, checked, exchanged or wired wrongly."""
+        dice = self.dice
+        yield (
+            at,
+            dice.choice(
+                (
+                    {"do": "settings", "set": {"solar_mode": dice.choice(("off", "only", "minimum"))}},
+                    {"do": "settings", "set": {"unbalance_a": dice.choice((0, 10, 20))}},
+                    {"do": "settings", "set": {"meter_hold_s": dice.choice((0, 60, 300))}},
+                    {"do": "settings", "set": {"peak_shaving_w": dice.choice((0, 4200))}},
+                    {"do": "scan", "start": dice.random() < 0.8},
+                    {"do": "check_meter"},
+                    {"do": "meter", "serial": dice.randrange(1 << 20), "refresh_ms": dice.choice((0, 500, 1000))},
+                    {"do": "meter", "order": dice.choice(([1, 2, 3], [2, 1, 3])), "elsewhere": dice.random() < 0.2},
+                )
+            ),
+        )
+
 
 # Tale and how often a day it is told.
 TALES = (
@@ -270,6 +289,7 @@ TALES = (
     (Story.software, 1.0),
     (Story.weather, 6.0),
     (Story.installer, 0.5),
+    (Story.energy, 2.0),
 )
 
 
