@@ -190,7 +190,7 @@ LOAD_HEADS = (
 
 
 def possible(scenario: Scenario, rows: Iterable[Row], days: int) -> float:
-    """The self-consumption in percent that nothing can exceed: all of the sun that the car can take by power and need."""
+    """The self-consumption in percent that nothing can exceed: all sun that the car could take by power and need."""
     most_w = scenario.phases * scenario.max_a * energy_traces.VOLTS
     sun = used = 0.0
     taken = [0.0] * days
@@ -383,7 +383,12 @@ def main() -> int:
         metavar="CSV",
         help=f"your own loads and sun instead, columns {','.join(energy_traces.HEAD)}",
     )
-    add("--plot", type=Path, metavar="FILE", help="draw the second day of the first scenario, .svg or .png")
+    add(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw the second day of the first scenario with sun (or the first), .svg or .png",
+    )
     add("--write", type=Path, metavar="FILE", help="put the tables into this document, between its markers")
     options = parser.parse_args()
     names = {scenario.name for scenario in SCENARIOS}
@@ -432,6 +437,7 @@ def compare(folder: Path, chosen: list[Scenario], options: argparse.Namespace) -
         reports = {key: future.result() for key, future in futures.items()}
     verdicts = Verdicts([])
     lines = []
+    plotted = next((scenario for scenario in chosen if scenario.solar), chosen[0])
     for scenario in chosen:
         found = {name: reports[scenario.name, name] for name in scenario.controllers()}
         lines += [f"**{scenario.name}**: {scenario.title}; {options.days} days.", ""]
@@ -442,7 +448,7 @@ def compare(folder: Path, chosen: list[Scenario], options: argparse.Namespace) -
             lines += table(LOAD_HEADS, [load_row(name, report) for name, report in found.items()])
         lines.append("")
         judge(scenario, found, verdicts, most[scenario.name])
-        if options.plot and scenario is chosen[0]:
+        if options.plot and scenario is plotted:
             plot(options.plot, scenario, found)
     words, longest_s = reaction()
     verdicts.add(

@@ -4,8 +4,8 @@ It sets the limit "solar" of the offer and nothing else, so what load optimisati
 is what would be exported without the car, in watts of the phases the car really uses. It does not depend on whether or
 how fast the car follows, so nothing can swing.
 
-With mode "only" the charge starts once the surplus carries it, save for a share that the grid may add, and it ends when
-the sun of the last quarter of an hour does not carry it any more: clouds pass without a contactor moving.
+With mode "only" the charge starts once the surplus carries it, and it ends when the sun of a longer while, with a share
+that the grid may add, does not carry it any more: clouds pass without a contactor moving.
 """
 
 from time import ticks_diff
@@ -20,9 +20,12 @@ _MOST_MA = const(32_000)
 _FAST_MS = const(2_000)
 # Surplus for starting: longer than a cloud's edge, which lasts 5 to 30 s, and than a kettle's first minute.
 _SLOW_MS = const(60_000)
-# Sun for ending: clouds last 20 to 300 s. What is more than the car's least power builds up no credit. With one phase
-# the same energy of the grid bridges three times as long.
-_LONG_MS = const(2_700_000)
+# Sun for ending: clouds last 20 to 300 s and come in hours of their own. What is more than the car's least power builds
+# up no credit. 40 minutes with three phases; with one the same energy of the grid bridges three times as long.
+_LONG_MS = const(7_200_000)
+# Clouds leave more than a tenth of 6 A; less than that for so long is the evening, or the house.
+_GONE_PERCENT = const(10)
+_GONE_MS = const(600_000)
 # A charge goes on down to this part of what is needed to start one.
 _STOP_PERCENT = const(75)
 _WHOLE = const(1_000)
@@ -89,6 +92,7 @@ class SolarLimit:
         self._long = Mean(_LONG_MS)
         self._start = Dwell(0)
         self._unused = Dwell(_UNUSED_MS)
+        self._gone = Dwell(_GONE_MS)
         self._blind = Dwell(_BLIND_MS)
         self._on = Timer()
         self._off = Timer()
@@ -149,12 +153,9 @@ class SolarLimit:
         self._slow.add(house.surplus_low_w, house.surplus_high_w, since_ms)
 
     def least_w(self) -> int:
-        """What the car needs at 6 A on its phases; a car never seen is tried with a single one's."""
+        """What the car needs at 6 A on its phases, which starts a charge; one never seen is tried with one phase's."""
         return self._house.volts_mv(self._house.likely_phases()) // 1000 * _LEAST_MA // 1000
 
-    def needed_w(self) -> int:
-        """The surplus that starts a charge: the car's least power without the share that the grid may add."""
-        return self.least_w() * (100 - self._settings["solar_grid_percent"]) // 100
 
     def _begin(self, now):
         self.state = CHARGING
@@ -167,7 +168,7 @@ class SolarLimit:
     # -- waiting ---------------------------------------------------------------------------------------
 
     def _wait(self, now):
-        needed_w = self.needed_w()
+        needed_w = self.least_w()
         self._start.ms = self._settings["solar_start_s"] * 1000
         carried = self._slow.w >= needed_w
         if self._start.update(now, carried) and not self._off.running and not self._budget.wait_s():
@@ -206,8 +207,12 @@ class SolarLimit:
 
     def _judge(self, now):
         """End the charge when the sun has not carried it for long, or at once when the car does not take it."""
-        if self._unused.update(now, self._fast.w < self.needed_w() and not self._view.charging):
+        least_w = self.least_w()
+        if self._unused.update(now, self._fast.w < least_w and not self._view.charging):
             self._stop(now, "the sun is gone and the car does not charge")
+            return
+        if self._gone.update(now, self._fast.w * 100 < least_w * _GONE_PERCENT) and not self._on.running:
+            self._stop(now, "there has been no sun for %d minutes" % (_GONE_MS // 60_000))
             return
         enough = (100 - self._settings["solar_grid_percent"]) * _STOP_PERCENT // 10
         if not self._on.running and self._long.w < enough and self._view.charging:
@@ -216,6 +221,7 @@ class SolarLimit:
 
     def _stop(self, now, why):
         self._unused.update(now, False)
+        self._gone.update(now, False)
         self.state = WAITING
         if self._view.contactor_closed:
             self._off.start(now, _OFF_MS)
@@ -246,7 +252,7 @@ class SolarLimit:
             "mode": self._settings["solar_mode"],
             "state": _STATES[self.state],
             "surplus_w": self._fast.w if known else None,
-            "needed_w": self.needed_w() if known else None,
+            "needed_w": self.least_w() if known else None,
             "sun_wh": self._sun_mws // _MWS_PER_WH,
             "grid_wh": self._grid_mws // _MWS_PER_WH,
             "switching": self._budget.status(),

@@ -23,7 +23,7 @@ SCHEMA = (
     ("unbalance_a", 0, (0, (6, 32)), "A", "electrical"),  # 0: no limit; VDE-AR-N 4100: 4.6 kVA, 20 A
     ("solar_mode", "off", ("off", "only", "minimum"), "", "solar"),  # R21
     ("solar_start_s", 60, ((10, 600),), "s", "solar"),  # R21: enough sun for this long before a start
-    ("solar_grid_percent", 20, ((0, 60),), "%", "solar"),  # R21: what the grid may add of the least power
+    ("solar_grid_percent", 20, ((0, 60),), "%", "solar"),  # R21: what the grid may add once started
     ("solar_starts_hour", 4, ((1, 30),), "", "solar"),  # R39
     ("solar_starts_day", 20, ((1, 100),), "", "solar"),  # R39
     ("access_control", False, (), "", "access"),  # R2, R3
