@@ -156,7 +156,6 @@ class SolarLimit:
         """What the car needs at 6 A on its phases, which starts a charge; one never seen is tried with one phase's."""
         return self._house.volts_mv(self._house.likely_phases()) // 1000 * _LEAST_MA // 1000
 
-
     def _begin(self, now):
         self.state = CHARGING
         self._start.update(now, False)
