@@ -103,17 +103,23 @@ class Scenario:
         return settings
 
 
-# The quickest meter and a car that is down in half a second; then the slowest meter, and a car of 3 A/s: what it takes
-# to be down after a step of 10 A is more than the 3 s to reach, whatever the box does.
-QUICK = {"lag_ms": 250, "slope_a": 0, "refresh_ms": 250}
-SLOW = {"lag_ms": 500, "slope_a": 3.0, "refresh_ms": 1000, "slow": True}
+def quick(*fields: Any) -> Scenario:
+    """With the quickest meter, and a car that is down in half a second."""
+    return Scenario(*fields, lag_ms=250, slope_a=0.0, refresh_ms=250)
+
+
+def slow(*fields: Any) -> Scenario:
+    """With the slowest meter, and a car of 3 A/s: after a step of 10 A that alone is more than the 3 s to reach."""
+    return Scenario(*fields, lag_ms=500, slope_a=3.0, refresh_ms=1000, slow=True)
+
+
 EVENING = (None, 17.0, 31.0)
 DAY = (8.0, 20.0)
 
 SCENARIOS = (
-    Scenario("load3", "busy house, 25 A, quick car 3 x 32 A in the evening", 3, 32, 1.5, *EVENING, 60_000, **QUICK),
-    Scenario("load1", "busy house, 25 A, quick car 1 x 32 A in the evening", 1, 32, 1.5, *EVENING, 30_000, **QUICK),
-    Scenario("slow3", "busy house, 25 A, slow car 3 x 32 A and slow meter", 3, 32, 1.5, *EVENING, 60_000, **SLOW),
+    quick("load3", "busy house, 25 A, quick car 3 x 32 A in the evening", 3, 32, 1.5, *EVENING, 60_000),
+    quick("load1", "busy house, 25 A, quick car 1 x 32 A in the evening", 1, 32, 1.5, *EVENING, 30_000),
+    slow("slow3", "busy house, 25 A, slow car 3 x 32 A and slow meter", 3, 32, 1.5, *EVENING, 60_000),
     Scenario("spring3", "10 kWp, broken clouds, car 3 x 16 A at home", 3, 16, 0.7, "spring", *DAY, 30_000),
     Scenario("spring1", "10 kWp, broken clouds, car 1 x 16 A at home", 1, 16, 0.7, "spring", *DAY, 30_000),
     Scenario("flapping3", "sun as in evcc #32760, car 3 x 16 A at home", 3, 16, 0.7, "flapping", *DAY, 30_000),

@@ -134,10 +134,10 @@ class EventLog:
         number, after = place
         entries = self._entries
         if number >= 0:
-            records, place = self._journal.page(place, _PAGE) if self._journal else ((), None)
+            records, following = self._journal.page(place, _PAGE) if self._journal else ((), None)
             first = entries[0][0] if entries else self._sequence + 1
             found = [entry for entry in map(_parse, records) if entry and entry["seq"] < first]
-            return found, place or (-1, 0)
+            return found, following or (-1, 0)
         found = [entry for entry in entries if entry[0] > after][:_PAGE]
         return [_as_dict(entry) for entry in found], (-1, found[-1][0]) if found else None
 
