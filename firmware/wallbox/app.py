@@ -149,6 +149,7 @@ class App:
         self.installer.complete()
         self.settings.listeners.append(self._settings_changed)
         self.settings.listeners.append(self.installer.settings_changed)
+        self.access.on_setup_card = self.installer.somebody_there
         self._settings_changed(None)
 
     def _mount(self) -> None:

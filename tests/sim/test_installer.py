@@ -115,6 +115,78 @@ def test_the_count_of_failed_pairings_survives_a_power_cut(simulator):
     assert client.connect(right)
 
 
+def fail_to_pair(client, times):
+    for _ in range(times):
+        assert not client.connect("x")
+        client.disconnect()
+        client.box.advance(31)
+
+
+@pytest.mark.parametrize("presence", ["setup card", "supply"])
+def test_after_five_failed_pairings_somebody_has_to_be_at_the_box(simulator, presence):
+    box = simulator()
+    box.advance(START_S)
+    client = InstallerClient(box)
+    right = client.label()["passkey"]
+    fail_to_pair(client, 4)
+    assert client.connect(right), "four are no reason yet"
+    client.disconnect()
+    # What was learnt from the four is not forgotten by a right one.
+    fail_to_pair(client, 1)
+    box.advance(2 * 3600)
+    assert not client.connect(right)
+    client.disconnect()
+    if presence == "supply":
+        box.power(False)
+        box.advance(5)
+        box.power(True)
+        box.advance(START_S)
+    else:
+        box.tap("11223344")
+        box.advance(5)
+        assert not client.connect(right), "any card will do"
+        client.disconnect()
+        box.tap("04A1B2C3D4E5F6")
+        box.advance(5)
+    assert client.connect(right)
+
+
+def test_a_restart_by_an_app_is_nobody_at_the_box(simulator):
+    box = simulator()
+    box.advance(START_S)
+    client = InstallerClient(box)
+    right = client.label()["passkey"]
+    fail_to_pair(client, 5)
+    box.reset()
+    box.advance(START_S + 3600)
+    assert not client.connect(right)
+
+
+def test_an_owner_starts_and_stops_a_charge_from_the_app(simulator):
+    box = simulator(settings={"access_control": True})
+    box.advance(START_S)
+    client = InstallerClient(box)
+    assert client.connect()
+    assert refused(client, "charge", on=True)["code"] == "not_allowed"
+    client.login()
+    box.plug()
+    box.advance(10)
+    assert not box.state()["contactor"]["closed"]
+    assert client.ask("charge", on=True)["session"]["id_tag"] == "app"
+    box.until(lambda s: s["contactor"]["closed"], 20)
+    assert "already" in refused(client, "charge", on=True)["text"]
+    client.ask("charge", on=False)
+    state = box.until(lambda s: not s["contactor"]["closed"], 20)
+    assert state["contactor"]["load_openings"] == 0
+    assert not client.ask("charge", on=False)["session"]["active"]
+    box.unplug()
+    box.advance(5)
+    # As with a card, the permission waits for the next car.
+    assert client.ask("charge", on=True)["waiting"]
+    box.plug()
+    box.until(lambda s: s["contactor"]["closed"], 30)
+
+
 def test_nothing_is_taken_from_a_central_that_has_not_paired(simulator):
     box = simulator()
     box.advance(START_S)

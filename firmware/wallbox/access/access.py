@@ -47,6 +47,8 @@ class Access:
         self.registration = False
         # The latest card that was refused because nobody knows it, for an app that adds it.
         self.last_unknown = None
+        # Called when the setup card is held to the reader.
+        self.on_setup_card = None
 
     def card(self, uid: str) -> None:
         """A card, its UID as upper-case hex, was tapped."""
@@ -56,6 +58,8 @@ class Access:
         self._last_uid = uid
         self._last_ticks = now
         kind = self._cards.kind(uid)
+        if kind == "setup" and self.on_setup_card is not None:
+            self.on_setup_card()
         if self.awaits_setup_card():
             self._take_setup_card(uid)
         elif self.registration and self._not_standby() is None:

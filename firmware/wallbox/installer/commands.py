@@ -12,6 +12,7 @@ _WHERE = (
     ("commands_wizard", "wizard"),
     ("commands_cards", "cards card register setup_card"),
     ("commands_meter", "scan check_meter"),
+    ("commands_charge", "charge"),
     ("commands_upkeep", "service restart factory_reset"),
     ("transfers", "get read put done"),
     ("commands_data", "trips report transfers"),

@@ -9,6 +9,10 @@ _STEPS = ((10, 3600), (5, 300), (3, 30))
 # More are not told apart, so that no number grows for ever.
 _MOST = 1_000
 PAIRING = "pairing"
+# Each try tells about 2 of the 20 bits of a passkey that does not change (passkey entry, Bluetooth Core 5.3 vol 3 part H
+# 2.3.5.6). So many of them, right ones between them or not, and somebody has to be at the box before the next.
+_PAIRINGS = 5
+_AWAY = "pairings_away"
 
 
 def wait_s(count: int) -> int:
@@ -78,10 +82,25 @@ class Guard:
             self._log.add("error", "installer", "lockout_not_stored", text)
 
 
+    def pairing_failed(self) -> None:
+        """One more that an attacker may have learnt from."""
+        self._keep(_AWAY, min(self._count(_AWAY) + 1, _MOST))
+
+    @property
+    def needs_presence(self) -> bool:
+        """Whether the next pairing has to wait for somebody at the box."""
+        return self._count(_AWAY) >= _PAIRINGS
+
+    def present(self) -> None:
+        """Somebody is at the box: the supply has returned, or the setup card was held to it."""
+        if self._count(_AWAY):
+            self._keep(_AWAY, 0)
+
+
 def may_pair(app, locks: dict) -> bool:
     """Whether a central may try the passkey now."""
     guard = Guard(app, locks)
-    if not guard.wait_s(PAIRING):
+    if not guard.wait_s(PAIRING) and not guard.needs_presence:
         return True
     if guard.first_refusal(PAIRING):
         SecurityLog(app).add(PAIRING, "paired", "locked")
@@ -95,4 +114,10 @@ def paired(app, locks: dict, ok: bool) -> None:
         guard.passed(PAIRING)
     else:
         guard.failed(PAIRING)
+        guard.pairing_failed()
     SecurityLog(app).add(PAIRING, "paired", "ok" if ok else "wrong")
+
+
+def present(app, locks: dict) -> None:
+    """Somebody is at the box."""
+    Guard(app, locks).present()

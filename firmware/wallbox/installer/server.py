@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 
+import hal.system
 from wallbox import VERSION
 from wallbox.storage.store import Store
 from wallbox.timer import unwatched
@@ -67,6 +68,11 @@ class Installer:
         load("guard").paired(self._app, self.locks, ok)
         self._let_go()
 
+    def somebody_there(self) -> None:
+        """Somebody is at the box, so a passkey may be tried again (see `guard`)."""
+        load("guard").present(self._app, self.locks)
+        self._let_go()
+
     def _let_go(self) -> None:
         """Let go of the modules that serve an app, unless one is connected."""
         if self.link is not None:
@@ -81,6 +87,8 @@ class Installer:
 
     async def run(self, beat=unwatched) -> None:
         """Serve one app after the other; ends only by cancellation."""
+        if hal.system.reset_cause() == "power_on":
+            self.somebody_there()
         self.advertise()
         while True:
             beat(None)
