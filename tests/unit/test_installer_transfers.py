@@ -1,6 +1,7 @@
 """Transfers' plumbing: pieces, offsets, back-pressure and what goes wrong on the way."""
 
 import json
+import sys
 
 from installer_bench import Desk, an_app
 
@@ -278,6 +279,17 @@ async def test_a_stream_is_read_from_any_offset():
     for offset in (0, 55, 199, 259, 260, 300, 5, 130):
         assert await stream.read(offset, 20) == LETTERS[offset : offset + 20], offset
     stream.close()
+
+
+def test_the_modules_of_a_transfer_are_let_go_with_the_last_one():
+    desk = a_desk("modules", "paired")
+    transfers.load = load
+    number = desk.done("schema")["transfer"]
+    assert "wallbox.installer.schema" in sys.modules
+    desk.done("done", transfer=number)
+    assert "wallbox.installer.schema" not in sys.modules and "wallbox.installer.streams" not in sys.modules
+    assert not hasattr(sys.modules["wallbox.installer"], "schema")
+    assert desk.done("schema")["transfer"] == number + 1
 
 
 def test_the_schema_is_json_with_every_setting():

@@ -1,15 +1,16 @@
 """Commands about data: the trips of the fault recorder, the installer's report, what can be fetched and sent."""
 
-from wallbox.installer import commands, report, transfers, trips
+from wallbox.installer import commands, transfers
+from wallbox.installer.server import load
 
 
 def _trips(link, _arguments):
-    return {"trips": trips.listed(link.app.recorder)}
+    return {"trips": load("trips").listed(link.app.recorder)}
 
 
 async def _report(link, arguments):
     if "checks" in arguments:
-        report.keep(link.app, arguments["checks"])
+        load("report").keep(link.app, arguments["checks"])
     return await transfers.get(link, {"name": "report"})
 
 

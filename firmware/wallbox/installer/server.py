@@ -77,13 +77,8 @@ class Installer:
         """Let go of the modules that serve an app, unless one is connected."""
         if self.link is not None:
             return
-        package = sys.modules[_FOLDER]
-        for name in list(sys.modules):
-            if name.startswith(_FOLDER + ".") and name != _SELF:
-                del sys.modules[name]
-                short = name[len(_FOLDER) + 1 :]
-                if hasattr(package, short):
-                    delattr(package, short)
+        start = len(_FOLDER) + 1
+        forget([name[start:] for name in sys.modules if name.startswith(_FOLDER + ".") and name != _SELF])
 
     async def run(self, beat=unwatched) -> None:
         """Serve one app after the other; ends only by cancellation."""
@@ -110,3 +105,12 @@ class Installer:
 def load(name: str):
     """The installer's module `name`."""
     return __import__(_FOLDER + "." + name, None, None, ("x",))
+
+
+def forget(names) -> None:
+    """Let go of the installer's modules `names`, those that are loaded."""
+    package = sys.modules[_FOLDER]
+    for name in names:
+        sys.modules.pop(_FOLDER + "." + name, None)
+        if hasattr(package, name):
+            delattr(package, name)

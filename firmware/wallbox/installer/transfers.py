@@ -11,7 +11,7 @@ All may raise CommandError, and OSError when flash refuses.
 from micropython import const
 
 from wallbox.installer import commands, errors, frames
-from wallbox.installer.server import load
+from wallbox.installer.server import forget, load
 
 # name -> (least role, module of wallbox.installer, class)
 DOWNLOADS = {
@@ -29,6 +29,9 @@ UPLOADS = {
     "firmware": ("expert", "image", "Image"),
     "restore": ("expert", "restore", "Restore"),
 }
+
+# Modules that only these need.
+_HELPERS = ("streams", "uploads", "sealed", "public")
 
 # Read with one request, and stored before the next `received` (docs/installer-protocol.md).
 _READ_BYTES = const(16_384)
@@ -64,6 +67,10 @@ class Transfers:
             self._downloads.pop(number).close()
         else:
             self._uploads.pop(number)[0].close()
+        if not self._downloads and not self._uploads:
+            # Heap is scarce, and the next one may need others.
+            forget([row[1] for row in list(DOWNLOADS.values()) + list(UPLOADS.values())])
+            forget(_HELPERS)
 
     def fail(self, number: int) -> None:
         """End an upload that cannot go on; what the app still sends of it is passed over."""
