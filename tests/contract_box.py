@@ -42,6 +42,7 @@ class ContractBox:
     """`frames_in` and `frames_out` count over all connections, from 1; the sets name those to mistreat.
 
     `cut_in` and `cut_out`: the connection breaks instead of that frame. `deaf`: commands that get no answer.
+    `ack_s`: how long a frame's sender waits. `lose_data`: offsets of uploads that get lost, with no gap in the counters.
     `away`: codes with which the next WebSockets are refused.
     """
 
@@ -70,6 +71,8 @@ class ContractBox:
         self.changes_while_read = 0
         self.upload_error: dict | None = None
         self.away: list[str] = []
+        self.ack_s = 0.0
+        self.lose_data: set[int] = set()
 
     async def connect(self) -> "BoxLink":
         """A transport to it, as a client wants one."""
@@ -113,6 +116,9 @@ class BoxLink:
             return
         for _ in range(2 if box.frames_in in box.twice_in else 1):
             self._incoming.put_nowait(frame)
+        if box.ack_s:
+            # As over the air, where the answer to a write comes after what the write has brought about.
+            await asyncio.sleep(box.ack_s)
 
     async def receive(self) -> bytes:
         """A frame for the client."""
@@ -353,6 +359,9 @@ class BoxLink:
     async def _data(self, number: int, offset: int, data: bytes) -> None:
         transfer = self._transfers[number]
         stored, fresh = transfer["stored"], transfer["fresh"]
+        if offset in self.box.lose_data:
+            self.box.lose_data.remove(offset)
+            return
         if offset == len(stored) + len(fresh):
             fresh += data
             self.box.most_unstored = max(self.box.most_unstored, len(fresh))

@@ -588,6 +588,10 @@ def test_the_virtual_radio_carries_everything_the_websocket_does(new_box, tmp_pa
     lines = new_box.good("live", "--count", "3", "--period", "200", *radio).splitlines()
     assert len(lines) == 3
     assert "rated_a: 17 is not allowed" in new_box.refused(5, "settings", "set", "rated_a=17", *radio)
+    image = tmp_path / "image.bin"
+    image.write_bytes(random.Random(2).randbytes(100_000))
+    sent = new_box.run("firmware", str(image), *radio)
+    assert (sent.returncode, sent.stderr) == (0, "")
     assert "the wallbox is back" in new_box.good("restart", "--yes", *radio)
 
 

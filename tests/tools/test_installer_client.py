@@ -418,6 +418,30 @@ def test_a_lost_data_frame_is_sent_again(after):
     assert box.taken["firmware"][0] == content(60_000)
 
 
+def test_data_that_is_stored_before_it_counts_as_sent_is_not_left_out():
+    box = ContractBox()
+    box.ack_s = 0.001
+
+    async def story(client):
+        return await client.upload("firmware", content(30_000))
+
+    assert play(box, story, stored_timeout_s=0.3) == {"taken": 30_000}
+    # hello, put, 127 pieces and done, each once.
+    assert (box.connections, box.frames_in) == (1, 130)
+
+
+def test_data_that_the_wallbox_misses_is_sent_again_without_a_new_connection():
+    box = ContractBox()
+    box.lose_data = {237 * 5, 237 * 60}
+
+    async def story(client):
+        return await client.upload("firmware", content(30_000))
+
+    assert play(box, story) == {"taken": 30_000}
+    assert box.taken["firmware"][0] == content(30_000)
+    assert box.connections == 1
+
+
 def test_an_upload_that_the_wallbox_gives_up_says_why():
     box = ContractBox()
     box.upload_error = {"code": "flash", "text": "the flash memory refused"}

@@ -333,9 +333,11 @@ class Client:
             while upload.sent < size and upload.sent - upload.stored + room <= WINDOW_BYTES:
                 if upload.error:
                     raise upload.error
-                piece = upload.content[upload.sent : upload.sent + room]
-                await connection.send_data(upload.transfer, upload.sent, piece)
+                offset = upload.sent
+                piece = upload.content[offset : offset + room]
+                # Counted first: the wallbox may tell of it as stored before the transport says that it is sent.
                 upload.sent += len(piece)
+                await connection.send_data(upload.transfer, offset, piece)
             try:
                 await upload.news(self._stored_timeout_s)
             except TimeoutError:
@@ -414,6 +416,7 @@ class _Upload:
         self.sent = 0
         self.stored = 0
         self.error: InstallerError | None = None
+        self._rewound = False
         self._news = asyncio.Event()
 
     def begin(self, opened: dict) -> None:
@@ -424,6 +427,7 @@ class _Upload:
         self.transfer = opened["transfer"]
         self.sent = self.stored = offset
         self.error = None
+        self._rewound = False
         self._news.clear()
 
     def received(self, event: dict) -> None:
@@ -434,7 +438,12 @@ class _Upload:
         if self.stored < offset <= len(self.content):
             self.stored = offset
             self.sent = max(self.sent, offset)
+            self._rewound = False
             self._news.set()
+        elif offset == self.stored and not self._rewound:
+            # Said again: a piece before what it gets is missing. What is under way brings more of the same.
+            self._rewound = True
+            self.rewind()
 
     def ended(self, event: dict) -> None:
         """The wallbox has given the transfer up and says why."""

@@ -52,6 +52,7 @@ class RadioTransport:
         self._connection = connection
         self._request = request
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._gone = False
         self.payload = payload
         connection.on("disconnection", self._ended)
 
@@ -60,6 +61,7 @@ class RadioTransport:
         self._frames.put_nowait(bytes(frame))
 
     def _ended(self, _reason: int) -> None:
+        self._gone = True
         self._frames.put_nowait(None)
 
     async def send(self, frame: bytes) -> None:
@@ -79,8 +81,9 @@ class RadioTransport:
         return frame
 
     async def close(self) -> None:
-        """End the connection."""
-        await _disconnect(self._connection)
+        """End the connection; one that is gone would never tell of its end again."""
+        if not self._gone:
+            await _disconnect(self._connection)
 
 
 async def _disconnect(connection: Connection) -> None:
