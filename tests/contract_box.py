@@ -42,7 +42,7 @@ class ContractBox:
     """`frames_in` and `frames_out` count over all connections, from 1; the sets name those to mistreat.
 
     `cut_in` and `cut_out`: the connection breaks instead of that frame. `deaf`: commands that get no answer.
-    `ack_s`: how long a frame's sender waits. `lose_data`: offsets of uploads that get lost, with no gap in the counters.
+    `ack_s`: how long a frame's sender waits. `lose_data`: offsets of uploads that get lost with no gap in counters.
     `away`: codes with which the next WebSockets are refused.
     """
 
