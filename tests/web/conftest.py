@@ -1,9 +1,10 @@
-"""Gives the panel's tests running simulators and a browser."""
+"""Gives the tests of panel and app running simulators and a browser."""
 
 from collections.abc import Callable, Iterator
 
 import browser
 import pytest
+from app_page import App
 from browser_page import Page
 from launched import Launched
 from selenium.webdriver import Chrome
@@ -42,3 +43,9 @@ def page(chromium: Chrome) -> Iterator[Page]:
     # A lost connection is what some tests are about; the browser itself reports it.
     wrong = [e["message"] for e in entries if e["level"] == "SEVERE" and "WebSocket connection" not in e["message"]]
     assert not wrong, f"the page reported errors: {wrong}"
+
+
+@pytest.fixture
+def app(page: Page) -> App:
+    """The same browser for the installer's app."""
+    return App(page.browser)

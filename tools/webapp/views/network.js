@@ -1,0 +1,25 @@
+// Data connection: the way to the backend, and how it is now.
+
+import { h } from "../dom.js";
+import { t } from "../i18n.js";
+import { loadBoth, settingsForm } from "../form.js";
+import { store } from "../store.js";
+import { card, facts, later, pill } from "../ui.js";
+
+function state() {
+  const { backend, faults = [] } = store.get("status") ?? {};
+  const broken = faults.some((fault) => fault.name === "communication");
+  return card(t("network.now"), facts([
+    [t("network.module"), broken ? pill("bad", t("network.module_lost")) : pill("good", t("network.module_ok"))],
+    [t("network.backend"), backend?.url ? pill(backend.connected ? "good" : "warn", t(backend.connected ? "network.connected" : "network.not_connected")) : t("network.none")],
+  ]));
+}
+
+/** The keys of the schema that are about the data connection. */
+function networkKeys(schema) {
+  return [...schema].filter(([, row]) => row.group === "network" || row.group === "backend").map(([key]) => key);
+}
+
+export default function network({ onLeave }) {
+  return h("div", { class: "stack", "data-keep": true }, state(), later(loadBoth, ({ schema, settings }) => settingsForm({ schema, settings, groups: [[t("network.settings"), networkKeys(schema)]], onLeave })));
+}
