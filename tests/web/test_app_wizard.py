@@ -157,7 +157,10 @@ def test_a_backup_is_compared_and_restored_with_its_secrets(app, launch, saved, 
     app.expert()
     catch()
     control(box, "settings", set={"connection_a": 35, "ocpp_url": "ws://example.org/x", "ocpp_password": "s3cret-word"})
-    app.type("#backup-password", "paper")
+    app.type("#backup-password", "short")
+    app.click("#save-backup")
+    app.wait_text("#backup-password-error", "From 8 to 64 characters.")
+    app.type("#backup-password", "paper and ink")
     app.click("#save-backup")
     text = take()
     assert "s3cret-word" not in text, "a secret stands in the file in the clear"
@@ -166,10 +169,10 @@ def test_a_backup_is_compared_and_restored_with_its_secrets(app, launch, saved, 
 
     control(box, "settings", set={"connection_a": 25, "ocpp_password": ""})
     app.find("#restore-file").send_keys(str(path))
-    app.type("#restore-password", "wrong")
+    app.type("#restore-password", "wrong password")
     app.click("#compare")
-    app.wait_main("The password is wrong.", CHARGE_SECONDS)
-    app.type("#restore-password", "paper")
+    app.wait_text("#restore-password-error", "The password is wrong.", CHARGE_SECONDS)
+    app.type("#restore-password", "paper and ink")
     app.click("#compare")
     app.wait_there('[data-key="connection_a"]', CHARGE_SECONDS)
     assert app.text('[data-key="connection_a"]') == "Main fuse of the house2535"

@@ -7,7 +7,7 @@ const PAD = { left: 48, right: 12, top: 12, bottom: 26 };
 const KEY_STEPS = 40;
 
 /** Round steps for an axis: 1, 2, 2.5 or 5 times a power of ten. */
-export function stepOf(span, most) {
+function stepOf(span, most) {
   const raw = span / most;
   const power = 10 ** Math.floor(Math.log10(raw));
   return [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= raw);

@@ -9,7 +9,7 @@ import { act, errorText, guard, say } from "./ui.js";
 import { allowedText, optionName, refusals, settingName } from "./words.js";
 
 /** The box's schema as a Map of key to {default, allowed, unit, role, group, secret}; fetched once a connection. */
-export async function loadSchema() {
+async function loadSchema() {
   const known = store.get("schema");
   if (known) return known;
   const { settings } = JSON.parse(new TextDecoder().decode(await download(link, "settings-schema")));

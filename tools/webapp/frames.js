@@ -1,7 +1,7 @@
 // Frames of the installer's link (docs/installer-protocol.md): splits messages into frames and puts them together again.
 
-export const KIND_MESSAGE = 0;
-export const KIND_DATA = 1;
+const KIND_MESSAGE = 0;
+const KIND_DATA = 1;
 const KIND_BITS = 0x0f;
 const FIRST = 0x10;
 const LAST = 0x20;

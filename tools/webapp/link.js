@@ -13,7 +13,7 @@ const LIVE_KEPT = 600;
 export const RANKS = { paired: 0, owner: 1, expert: 2 };
 
 /** The box speaks another version of the link. */
-export class OtherProtocol extends Error {}
+class OtherProtocol extends Error {}
 
 /** States in the store's "link": "off", "connecting", "up", "lost" (being reconnected). */
 class Link {

@@ -43,6 +43,7 @@ export function allowedText({ allowed, unit }) {
 
 // The box's reasons why settings do not fit together: they are the same in every version of the link.
 const RULES = [
+  [/^text of (\d+)\.\.(\d+) characters$/, "rule.characters", (m) => ({ least: m[1], most: m[2] })],
   [/^up to (\w+) (\d+) without (\w+)$/, "rule.up_to_without", (m) => ({ key: settingName(m[1]), value: m[2], other: settingName(m[3]) })],
   [/^up to (\w+) (\d+)$/, "rule.up_to", (m) => ({ key: settingName(m[1]), value: m[2] })],
   [/^True only with a (\w+)$/, "rule.only_with", (m) => ({ key: settingName(m[1]) })],
@@ -62,6 +63,9 @@ function ruleText(allowed) {
 }
 
 function refusalText(text) {
+  const [, secretAllowed] = /^not allowed; allowed: (.*)$/.exec(text) ?? [];
+  // The value of a password is not repeated.
+  if (secretAllowed) return ruleText(secretAllowed);
   const match = /^(.*) is not allowed; allowed: (.*)$/.exec(text);
   if (!match) return text;
   return `${t("refused.value", { value: match[1].replace(/^'(.*)'$/, "$1") })} ${ruleText(match[2])}`;

@@ -9,7 +9,7 @@ import { act, card, errorText, field, needing, toast } from "../ui.js";
 import { optionName, settingName } from "../words.js";
 
 function saver() {
-  const password = field(t("backup.password"), { type: "password", id: "backup-password", autocomplete: "new-password", maxlength: 32 }, t("backup.password_hint"));
+  const password = field(t("backup.password"), { type: "password", id: "backup-password", autocomplete: "new-password", maxlength: 64 }, t("backup.password_hint"));
   const error = h("p", { class: "error", role: "alert" });
   const save = h("button", { class: "primary", id: "save-backup" }, t("backup.save"));
   const form = h("form", { class: "stack", novalidate: true }, password.row, error, h("div", { class: "row end" }, save));
@@ -17,11 +17,12 @@ function saver() {
     event.preventDefault();
     act(save, async () => {
       setText(error, "");
+      password.fail("");
       const words = password.input.value;
       const bytes = await download(link, "backup", { args: words ? { password: words } : {} });
       saveFile(`wallbox-backup-${new Date().toISOString().slice(0, 10)}.json`, bytes, "application/json");
       toast(t("backup.saved"));
-    }, (failure) => setText(error, errorText(failure)));
+    }, (failure) => (failure.field === "password" ? password.fail(errorText(failure)) : setText(error, errorText(failure))));
   });
   return card(t("backup.save_title"), h("p", { class: "hint" }, t("backup.save_text")), form);
 }
@@ -59,13 +60,14 @@ function comparison(answer) {
 
 function restorer() {
   const file = h("input", { type: "file", id: "restore-file", accept: ".json,application/json" });
-  const password = field(t("backup.password"), { type: "password", id: "restore-password", maxlength: 32 }, t("backup.restore_password_hint"));
+  const password = field(t("backup.password"), { type: "password", id: "restore-password", maxlength: 64 }, t("backup.restore_password_hint"));
   const error = h("p", { class: "error", role: "alert" });
   const place = h("div", { class: "stack", role: "status" });
   const compare = h("button", { class: "primary", id: "compare" }, t("backup.compare"));
   const apply = h("button", { type: "button", class: "danger", id: "restore", hidden: true }, t("backup.restore"));
   const send = async (really) => {
     setText(error, "");
+    password.fail("");
     if (!file.files.length) throw new Error(t("backup.choose"));
     const bytes = new Uint8Array(await file.files[0].arrayBuffer());
     const words = password.input.value;
@@ -74,7 +76,8 @@ function restorer() {
   const failed = (failure) => {
     place.replaceChildren();
     mark(apply, "hidden", true);
-    setText(error, errorText(failure));
+    if (failure.field === "password") password.fail(errorText(failure));
+    else setText(error, errorText(failure));
   };
   const form = h("form", { class: "stack", novalidate: true }, h("div", { class: "setting" }, h("label", { for: "restore-file" }, t("backup.file")), file), password.row, error, place, h("div", { class: "row end" }, apply, compare));
   // What was compared is not what would be restored any more.

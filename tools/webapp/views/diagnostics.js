@@ -64,7 +64,7 @@ function logTab(onLeave) {
 }
 
 /** Three charts and a band over one time axis: the 2 s before a trip and the 1 s after it. */
-export function tripCharts(rows, onLeave) {
+function tripCharts(rows, onLeave) {
   const value = (row, name, factor) => (row[name] === "" || row[name] === undefined ? null : Number(row[name]) / factor);
   const samples = rows.map((row) => [Number(row.ms), value(row, "high_mv", 1000), value(row, "low_mv", 1000), value(row, "dc_ua", 1000), value(row, "ac_ua", 1000), value(row, "offered_ma", 1000), value(row, "l1_ma", 1000), value(row, "l2_ma", 1000), value(row, "l3_ma", 1000)]);
   const xText = (ms) => `${number(ms / 1000, 1)} s`;

@@ -1,6 +1,6 @@
 // The installation wizard: step by step, each kept by the box, so that a cut or a reload goes on where it was (R6, R23).
 
-import { h, mark, setText } from "../dom.js";
+import { h, setText } from "../dom.js";
 import { amount, named, t } from "../i18n.js";
 import { loadBoth, settingsForm } from "../form.js";
 import { link } from "../link.js";
