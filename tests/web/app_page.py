@@ -17,6 +17,11 @@ VIEWS = (
 ).split()
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PHONE, LAPTOP = (360, 740), (1280, 860)
+# Colours that are still on their way to the other scheme would be judged, and pictured, wrong.
+SETTLED = """
+return Promise.allSettled(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))
+  .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))));
+"""
 # A picture of a long view is cut here.
 PICTURE_MOST_PX = 5000
 
@@ -132,7 +137,7 @@ class App(Page):
                 browser.look(self.browser, width, height, dark)
                 whole = self.run("return document.documentElement.scrollHeight")
                 browser.look(self.browser, width, min(max(whole, height), PICTURE_MOST_PX), dark)
-                self.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+                self.run(SETTLED)
                 scheme = "dark" if dark else "light"
                 self.browser.save_screenshot(str(SCREENSHOTS / f"{name}-{width}-{scheme}.png"))
         self.look()

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from app_page import LAPTOP, PHONE, VIEWS, control
+from app_page import LAPTOP, PHONE, SETTLED, VIEWS, control
 
 CHARGE_SECONDS = 40.0
 TABS = ("faults", "log", "trips", "health", "system")
@@ -57,11 +57,6 @@ WIDE = """
 const found = [...document.querySelectorAll('body *')].filter((element) => !element.closest('.scroll, .hidden, .toast'))
   .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.outerHTML.slice(0, 140));
 return document.documentElement.scrollWidth > innerWidth ? found.concat('the page scrolls sideways') : [];
-"""
-# Colours that are still on their way to the other scheme would be judged wrong.
-SETTLED = """
-return Promise.allSettled(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))
-  .then(() => true);
 """
 ROLES = frozenset(("button", "textbox", "combobox", "slider", "switch", "checkbox", "link", "tab", "image", "img"))
 

@@ -15,11 +15,11 @@ function stepOf(span, most) {
 
 /**
  * A chart. `series` are {name, index, tone, dash, digits, step}: where in a sample its value is; sample[0] is the x value.
- * `xText(x)` names an x value; `xSteps` are the distances between its marks, smallest first; `least` is a span of y that is always shown.
+ * `xText(x)` names an x value; `xSteps` are the distances between its marks, smallest first; `mark` is an x value with a line of its own; `least` is a span of y that is always shown.
  */
 export class Chart {
-  constructor({ label, series, unit, xText, xSteps, least = [0, 1], height = 220 }) {
-    Object.assign(this, { label, series, unit, xText, xSteps, least, height });
+  constructor({ label, series, unit, xText, xSteps, mark: event = null, least = [0, 1], height = 220 }) {
+    Object.assign(this, { label, series, unit, xText, xSteps, event, least, height });
     this.samples = [];
     this.pointer = null;
     this.svg = s("svg", { class: "plot", role: "img", tabindex: 0, height });
@@ -83,6 +83,7 @@ export class Chart {
   draw() {
     this.scale();
     const parts = [...this.grid(), ...this.series.map((one) => s("path", { d: this.path(one), class: `trace ${one.tone}`, "stroke-dasharray": one.dash ?? null }))];
+    if (this.event !== null) parts.push(s("path", { class: "event", d: `M${this.x(this.event).toFixed(1)} ${PAD.top}V${this.height - PAD.bottom}` }));
     const chosen = this.chosen();
     if (chosen && this.pointer !== null) parts.push(s("path", { class: "cursor", d: `M${this.x(chosen[0]).toFixed(1)} ${PAD.top}V${this.height - PAD.bottom}` }));
     mark(this.svg, "viewBox", `0 0 ${this.width} ${this.height}`);

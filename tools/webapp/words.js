@@ -6,8 +6,14 @@ export function limitName(name) {
   return named(`limit.${name}`, plain(name));
 }
 
-export function faultName(name) {
+function faultName(name) {
   return named(`fault.${name}`, plain(name));
+}
+
+/** A fault as a heading: its words begin with a capital. */
+export function faultTitle(name) {
+  const words = faultName(name);
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 

@@ -8,7 +8,7 @@ import { amount, clockText, moment, named, number, spanText, t } from "../i18n.j
 import { link } from "../link.js";
 import { store } from "../store.js";
 import { ask, button, card, facts, guard, later, needing, pill, tabbed, toast } from "../ui.js";
-import { faultName, limitName } from "../words.js";
+import { faultTitle, limitName } from "../words.js";
 
 const RESETS = 10;
 const KINDS = { red: "bad", pause: "warn", warning: "warn" };
@@ -16,7 +16,7 @@ const KINDS = { red: "bad", pause: "warn", warning: "warn" };
 function faultRow(fault) {
   const since = (store.get("status")?.uptime_ms ?? 0) / 1000 - fault.since_s;
   const value = fault.unit ? ` (${number(fault.value)} ${fault.unit})` : "";
-  return h("li", { class: "card fault" }, h("div", { class: "head" }, h("h3", {}, faultName(fault.name), value), pill(KINDS[fault.severity], t(`severity.${fault.severity}`))), h("p", {}, named(`todo.${fault.name}`, fault.text)), h("p", { class: "hint" }, t("why_since", { time: spanText(since) })), fault.clearable ? serviceButton() : null);
+  return h("li", { class: "card fault" }, h("div", { class: "head" }, h("h3", {}, faultTitle(fault.name), value), pill(KINDS[fault.severity], t(`severity.${fault.severity}`))), h("p", {}, named(`todo.${fault.name}`, fault.text)), h("p", { class: "hint" }, t("why_since", { time: spanText(since) })), fault.clearable ? serviceButton() : null);
 }
 
 function serviceButton() {
@@ -70,9 +70,9 @@ function tripCharts(rows, onLeave) {
   const xText = (ms) => `${number(ms / 1000, 1)} s`;
   const span = [samples[0]?.[0] ?? -2000, samples.at(-1)?.[0] ?? 1000];
   const charts = [
-    new Chart({ label: t("trip.pilot"), unit: "V", xText, least: [-12, 12], height: 170, series: [{ name: t("trip.high"), index: 1, tone: "accent", step: true }, { name: t("trip.low"), index: 2, tone: "violet", dash: "7 3", step: true }] }),
-    new Chart({ label: t("trip.residual"), unit: "mA", xText, least: [0, 6], height: 170, series: [{ name: "DC", index: 3, tone: "bad", step: true }, { name: "AC", index: 4, tone: "house", dash: "7 3", step: true }] }),
-    new Chart({ label: t("trip.currents"), unit: "A", xText, least: [0, 16], height: 190, series: [{ name: t("offered"), index: 5, tone: "accent", step: true }, { name: "L1", index: 6, tone: "l1", step: true }, { name: "L2", index: 7, tone: "l2", dash: "7 3", step: true }, { name: "L3", index: 8, tone: "l3", dash: "2 3", step: true }] }),
+    new Chart({ label: t("trip.pilot"), mark: 0, unit: "V", xText, least: [-12, 12], height: 170, series: [{ name: t("trip.high"), index: 1, tone: "accent", step: true }, { name: t("trip.low"), index: 2, tone: "violet", dash: "7 3", step: true }] }),
+    new Chart({ label: t("trip.residual"), mark: 0, unit: "mA", xText, least: [0, 6], height: 170, series: [{ name: "DC", index: 3, tone: "bad", step: true }, { name: "AC", index: 4, tone: "house", dash: "7 3", step: true }] }),
+    new Chart({ label: t("trip.currents"), mark: 0, unit: "A", xText, least: [0, 16], height: 190, series: [{ name: t("offered"), index: 5, tone: "accent", step: true }, { name: "L1", index: 6, tone: "l1", step: true }, { name: "L2", index: 7, tone: "l2", dash: "7 3", step: true }, { name: "L3", index: 8, tone: "l3", dash: "2 3", step: true }] }),
   ];
   for (const chart of charts) chart.show(samples, span);
   onLeave(() => charts.forEach((chart) => chart.end()));
@@ -82,13 +82,14 @@ function tripCharts(rows, onLeave) {
 /** When the contactor was told to be closed, and when its poles were. */
 function contactorBand(rows, [first, last]) {
   const band = (name, on) => {
-    const parts = [];
+    const runs = [];
     rows.forEach((row, i) => {
       if (!on(row)) return;
-      const from = Number(row.ms);
       const to = Number(rows[i + 1]?.ms ?? last);
-      parts.push(s("rect", { x: ((from - first) * 1000) / (last - first), width: Math.max(1, ((to - from) * 1000) / (last - first)), y: 0, height: 12 }));
+      if (i && on(rows[i - 1])) runs.at(-1)[1] = to;
+      else runs.push([Number(row.ms), to]);
     });
+    const parts = runs.map(([from, to]) => s("rect", { x: ((from - first) * 1000) / (last - first), width: Math.max(1, ((to - from) * 1000) / (last - first)), y: 0, height: 12 }));
     return h("div", { class: "band" }, h("span", {}, name), s("svg", { viewBox: "0 0 1000 12", preserveAspectRatio: "none", role: "img", "aria-label": `${name}: ${changes(rows, on)}` }, ...parts));
   };
   return h("div", { class: "bands" }, band(t("trip.commanded"), (row) => Number(row.commanded) > 0), band(t("trip.closed"), (row) => Number(row.live) > 0));
@@ -110,11 +111,11 @@ function tripsTab(onLeave) {
   const open = async (trip) => {
     const bytes = await download(link, "trip.csv", { args: { index: trip.index } });
     const text = new TextDecoder().decode(bytes);
-    place.replaceChildren(h("section", { class: "card" }, h("div", { class: "head" }, h("h2", { tabindex: -1 }, faultName(trip.code)), button(t("trip.save"), () => saveFile(`trip-${trip.sequence ?? trip.index}.csv`, bytes, "text/csv"), { small: true })), h("p", { class: "hint" }, t("trip.axis")), tripCharts(parseCsv(text), onLeave)));
+    place.replaceChildren(h("section", { class: "card" }, h("div", { class: "head" }, h("h2", { tabindex: -1 }, faultTitle(trip.code)), button(t("trip.save"), () => saveFile(`trip-${trip.sequence ?? trip.index}.csv`, bytes, "text/csv"), { small: true })), h("p", { class: "hint" }, t("trip.axis")), tripCharts(parseCsv(text), onLeave)));
     place.querySelector("h2").focus();
   };
   return needing("owner", () => h("div", { class: "stack" }, later(() => link.request("trips"), ({ trips }) => (trips.length
-    ? card(t("trip.title"), h("ul", { class: "found" }, trips.map((trip) => h("li", {}, h("div", { class: "grow" }, h("b", {}, faultName(trip.code)), h("small", {}, trip.utc ? moment(trip.utc) : t("trip.uptime", { time: clockText((trip.uptime_ms ?? 0) / 1000) }))), button(t("trip.open"), () => open(trip), { small: true })))))
+    ? card(t("trip.title"), h("ul", { class: "found" }, trips.map((trip) => h("li", {}, h("div", { class: "grow" }, h("b", {}, faultTitle(trip.code)), h("small", {}, trip.utc ? moment(trip.utc) : t("trip.uptime", { time: clockText((trip.uptime_ms ?? 0) / 1000) }))), button(t("trip.open"), () => open(trip), { small: true })))))
     : card(t("trip.title"), h("p", { class: "hint" }, t("trip.none"))))), place), onLeave);
 }
 

@@ -5,7 +5,7 @@ import { amount, clockText, named, number, spanText, t } from "../i18n.js";
 import { ledBar } from "../ledbar.js";
 import { store } from "../store.js";
 import { card, pill, say } from "../ui.js";
-import { faultName, limitName, phaseOf, whyText } from "../words.js";
+import { faultTitle, limitName, phaseOf, whyText } from "../words.js";
 
 const SAY_PAUSE_MS = 8_000;
 
@@ -81,7 +81,7 @@ export default function home({ onLeave }) {
     const names = (status.faults ?? []).map((fault) => fault.name).join();
     if (faults.dataset.names !== names) {
       faults.dataset.names = names;
-      faults.replaceChildren(...(status.faults ?? []).map((fault) => h("li", { "data-severity": fault.severity }, h("a", { href: "#/diagnostics" }, faultName(fault.name)))));
+      faults.replaceChildren(...(status.faults ?? []).map((fault) => h("li", { "data-severity": fault.severity }, h("a", { href: "#/diagnostics" }, faultTitle(fault.name)))));
     }
     mark(faults, "hidden", !names);
     showActions(status);
