@@ -127,7 +127,10 @@ class App(Page):
 
     def wait_main(self, part: str, seconds: float = WAIT_SECONDS) -> None:
         """Wait until the view says something."""
-        self.wait(lambda: part in self.main(), f"the view says {part!r}; it says {self.main()[:600]!r}", seconds)
+        try:
+            self.wait(lambda: part in self.main(), f"the view says {part!r}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it says {self.main()[:900]!r}") from None
 
     def picture(self, name: str) -> None:
         """Keep the whole view as pictures, on a phone and on a laptop, in light and dark."""

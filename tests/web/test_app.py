@@ -44,7 +44,7 @@ def test_the_first_view_says_how_the_box_is_and_why(app, box):
     app.wait_text("#phase", "Fault")
     app.wait_text("#why", "current leaks to earth")
     app.wait_text("#why", "Unplug the car")
-    app.wait_text(".notes", "current leaks to earth")
+    app.wait_text(".notes", "Current leaks to earth")
 
 
 def test_expert_settings_are_locked_and_a_wrong_password_is_refused(app, box):
@@ -201,7 +201,7 @@ def test_a_trip_is_shown_as_charts_and_in_the_log(app, box):
     bands = app.run("return [...document.querySelectorAll('.band svg')].map((e) => e.getAttribute('aria-label'))")
     assert len(bands) == 2 and all("On" in text and "Off" in text for text in bands), bands
     app.click("#tab-log")
-    app.wait_main("current leaks to earth")
+    app.wait_main("current leaks to earth;")
 
 
 def test_a_charge_is_in_the_history_and_its_files(app, box):
