@@ -22,14 +22,17 @@ OPTIONS = (
 )
 
 
-def start(profile: Path) -> webdriver.Chrome:
-    """Start Chromium from PATH with its profile in the folder `profile`; RuntimeError when it is not installed."""
+def start(profile: Path, *further: str) -> webdriver.Chrome:
+    """Start Chromium from PATH with its profile in the folder `profile` and further options.
+
+    RuntimeError when it is not installed.
+    """
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not program or not driver:
         raise RuntimeError("chromium and chromedriver must be on PATH; `make setup-browser` installs them")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for option in (*OPTIONS, f"--user-data-dir={profile}"):
+    for option in (*OPTIONS, *further, f"--user-data-dir={profile}"):
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))

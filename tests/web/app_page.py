@@ -11,10 +11,25 @@ from selenium.common.exceptions import StaleElementReferenceException
 
 EXPERT = "1916"
 # The menu's views; `connect` is shown while there is no connection.
-VIEWS = (
-    "home live history diagnostics wizard settings meter network cards brightness passwords backup report update reset "
-    "guide menu"
-).split()
+VIEWS = [
+    "home",
+    "live",
+    "history",
+    "diagnostics",
+    "wizard",
+    "settings",
+    "meter",
+    "network",
+    "cards",
+    "brightness",
+    "passwords",
+    "backup",
+    "report",
+    "update",
+    "reset",
+    "guide",
+    "menu",
+]
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PHONE, LAPTOP = (360, 740), (1280, 860)
 # Colours that are still on their way to the other scheme would be judged, and pictured, wrong.

@@ -13,7 +13,9 @@ NOT_KEPT = {"index.html", "sw.js"}  # the first is kept as "./"
 
 
 def table(language: str) -> dict[str, str]:
-    lines = (WEBAPP / "lang" / f"{language}.js").read_text().split("export default {\n")[1].split("\n};")[0].splitlines()
+    lines = (
+        (WEBAPP / "lang" / f"{language}.js").read_text().split("export default {\n")[1].split("\n};")[0].splitlines()
+    )
     found: dict[str, str] = {}
     for line in filter(None, lines):
         match = LINE.match(line)

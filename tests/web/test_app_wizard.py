@@ -57,7 +57,9 @@ def test_the_wizard_leads_from_the_box_as_delivered_to_a_charging_car(app, launc
     app.wait_there(".use-meter", SCAN_SECONDS)
     assert "Inepro PRO380-Mod" in app.text("#scan-found")
     app.click(".use-meter")
-    app.wait(lambda: app.run("return document.querySelector('#set-meter_model')?.value") == "pro380", "it is taken over")
+    app.wait(
+        lambda: app.run("return document.querySelector('#set-meter_model')?.value") == "pro380", "it is taken over"
+    )
     app.run("document.getElementById('set-load_optimisation').click()")
     app.click("#save")
     wait_step(app, "network")
