@@ -6,6 +6,7 @@ Exit code 1: a limit was missed.
 
 import argparse
 import concurrent.futures
+import hashlib
 import itertools
 import json
 import os
@@ -145,6 +146,36 @@ def write_trace(folder: Path, scenario: Scenario, controller: str, rows: Iterato
         for row in rows:
             file.write(",".join(map(str, row)) + "\n")
     return path
+
+
+class Results:
+    """Reports of runs, kept in a file if there is one, so that a long run that was cut short goes on where it was."""
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._known: dict[str, dict[str, Any]] = {}
+        if path and path.exists():
+            for line in path.read_text().splitlines():
+                self._known.update(json.loads(line))
+
+    @staticmethod
+    def key(trace: Path, settings: dict[str, Any]) -> str:
+        """Stays the same while nothing changes that a run depends on."""
+        digest = hashlib.sha256(trace.read_bytes() + json.dumps(settings, sort_keys=True).encode())
+        for folder in ("firmware", "boards/simulator"):
+            for path in sorted((ROOT / folder).rglob("*.py")):
+                digest.update(path.read_bytes())
+        return digest.hexdigest()[:24]
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The report of a run like this, if it was made before."""
+        return self._known.get(key)
+
+    def add(self, key: str, report: dict[str, Any]) -> None:
+        """Keep a report."""
+        if self._path:
+            with self._path.open("a") as file:
+                file.write(json.dumps({key: report}) + "\n")
 
 
 def play(folder: Path, scenario: Scenario, controller: str, trace: Path, days: int) -> dict[str, Any]:
@@ -395,6 +426,7 @@ def main() -> int:
         metavar="FILE",
         help="draw the second day of the first scenario with sun (or the first), .svg or .png",
     )
+    add("--results", type=Path, metavar="FILE", help="keep finished runs here, and take up a cut one from it")
     add("--write", type=Path, metavar="FILE", help="put the tables into this document, between its markers")
     options = parser.parse_args()
     names = {scenario.name for scenario in SCENARIOS}
@@ -435,9 +467,19 @@ def compare(folder: Path, chosen: list[Scenario], options: argparse.Namespace) -
             jobs.append((scenario, controller, write_trace(folder, scenario, controller, iter(rows), options.days)))
     # The longest first.
     jobs.sort(key=lambda job: job[1] != OURS)
+    results = Results(options.results)
+
+    def run(scenario: Scenario, controller: str, trace: Path) -> dict[str, Any]:
+        key = Results.key(trace, scenario.settings(controller))
+        report = results.get(key)
+        if report is None:
+            report = play(folder, scenario, controller, trace, options.days)
+            results.add(key, report)
+        return report
+
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         futures = {
-            (scenario.name, controller): pool.submit(play, folder, scenario, controller, trace, options.days)
+            (scenario.name, controller): pool.submit(run, scenario, controller, trace)
             for scenario, controller, trace in jobs
         }
         reports = {key: future.result() for key, future in futures.items()}

@@ -25,6 +25,7 @@ class Reference:
     def __init__(self, plant, about):
         self._plant = plant
         self._app = None
+        self._ma = None
         self.limit_a = about["limit_a"]
         self.solar = about["solar"]
         self.phases = about["phases"]
@@ -37,11 +38,16 @@ class Reference:
     def attach(self, app) -> None:
         """The firmware has started."""
         self._app = app
+        self._ma = None
         self.offer(0 if self.solar else self.max_a)
 
     def offer(self, amps) -> None:
         """Limit the charge, 0 pauses; whole 0.1 A."""
         ma = max(0, min(_MOST_MA, int(amps * 10) * 100))
+        if ma == self._ma:
+            # The loop need not look again.
+            return
+        self._ma = ma
         self._app.offer.set(_OFFER_NAME, ma, "reference", "reference")
 
     def step(self) -> None:
