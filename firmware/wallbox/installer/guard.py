@@ -9,8 +9,8 @@ _STEPS = ((10, 3600), (5, 300), (3, 30))
 # More are not told apart, so that no number grows for ever.
 _MOST = 1_000
 PAIRING = "pairing"
-# Each try tells about 2 of the 20 bits of a passkey that does not change (passkey entry, Bluetooth Core 5.3 vol 3 part H
-# 2.3.5.6). So many of them, right ones between them or not, and somebody has to be at the box before the next.
+# Each try tells about 2 of the 20 bits of a passkey that does not change (passkey entry, Bluetooth Core 5.3, volume 3,
+# part H, 2.3.5.6). After so many, right ones between them or not, somebody has to be at the box before the next.
 _PAIRINGS = 5
 _AWAY = "pairings_away"
 
