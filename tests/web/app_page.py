@@ -34,7 +34,8 @@ SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 PHONE, LAPTOP = (360, 740), (1280, 860)
 # Colours that are still on their way to the other scheme would be judged, and pictured, wrong.
 SETTLED = """
-return Promise.allSettled(document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))
+const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
+return Promise.allSettled(moving.map((one) => one.finished))
   .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))));
 """
 # A picture of a long view is cut here.
@@ -156,6 +157,8 @@ class App(Page):
                 whole = self.run("return document.documentElement.scrollHeight")
                 browser.look(self.browser, width, min(max(whole, height), PICTURE_MOST_PX), dark)
                 self.run(SETTLED)
+                wide = self.run("return document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, f"{name} is {wide} px too wide at {width} px"
                 scheme = "dark" if dark else "light"
                 self.browser.save_screenshot(str(SCREENSHOTS / f"{name}-{width}-{scheme}.png"))
         self.look()

@@ -1,4 +1,4 @@
-"""A wallbox for Web Bluetooth: Chromium's emulated radio (DevTools domain BluetoothEmulation) in front of the simulator."""
+"""A wallbox for Web Bluetooth: Chromium's emulated radio (DevTools, BluetoothEmulation) before the simulator."""
 
 import asyncio
 import base64

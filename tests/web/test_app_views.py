@@ -1,4 +1,4 @@
-"""Each view of the app: no sideways scrolling on a phone, all words there, names and contrast for everybody, no error."""
+"""Each view of the app: fits a phone, has all its words, names and contrast for everybody, and no error."""
 
 import json
 
@@ -17,7 +17,8 @@ const light = (c) => { const [r, g, b] = c.map((v) => { const s = v / 255;
 const found = [];
 for (const element of document.querySelectorAll('header *, nav *, main *, dialog *')) {
   const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-  if (!own || element.closest('.hidden, .front, svg, option, :disabled') || !element.checkVisibility({opacityProperty: true})) continue;
+  if (!own || element.closest('.hidden, .front, svg, option, :disabled')) continue;
+  if (!element.checkVisibility({opacityProperty: true})) continue;
   const layers = []; let image = false;
   for (let one = element; one; one = one.parentElement) {
     const style = getComputedStyle(one); image ||= style.backgroundImage !== 'none';
@@ -39,10 +40,12 @@ const say = (what, element) => found.push(`${what}: ${element.outerHTML.slice(0,
 const ids = [...document.querySelectorAll('[id]')].map((element) => element.id);
 for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push(`id twice: ${id}`);
 for (const element of document.querySelectorAll('[aria-labelledby], [aria-describedby], label[for]')) {
-  const named = ['aria-labelledby', 'aria-describedby', 'for'].flatMap((name) => (element.getAttribute(name) ?? '').split(' '));
+  const attributes = ['aria-labelledby', 'aria-describedby', 'for'];
+  const named = attributes.flatMap((name) => (element.getAttribute(name) ?? '').split(' '));
   for (const id of named) if (id && !document.getElementById(id)) say(`no element ${id}`, element);
 }
-for (const element of document.querySelectorAll('main :is(button, a, input, select, summary), header :is(button, select)')) {
+const controls = 'main :is(button, a, input, select, summary), header :is(button, select)';
+for (const element of document.querySelectorAll(controls)) {
   if (!element.checkVisibility()) continue;
   const box = (element.closest('label') ?? element).getBoundingClientRect();
   if (box.height < 28) say(`only ${box.height} px high`, element);
@@ -54,8 +57,10 @@ if (!document.documentElement.lang) found.push('no language');
 return found;
 """
 WIDE = """
-const found = [...document.querySelectorAll('body *')].filter((element) => !element.closest('.scroll, .hidden, .toast'))
-  .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => element.outerHTML.slice(0, 140));
+const found = [...document.querySelectorAll('body *')]
+  .filter((element) => !element.closest('.scroll, .hidden, .toast'))
+  .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+  .map((element) => element.outerHTML.slice(0, 140));
 return document.documentElement.scrollWidth > innerWidth ? found.concat('the page scrolls sideways') : [];
 """
 ROLES = frozenset(("button", "textbox", "combobox", "slider", "switch", "checkbox", "link", "tab", "image", "img"))

@@ -1,4 +1,4 @@
-"""The whole installation in the app: from the box as delivered to a charging car; backup, comparison, restore, report."""
+"""The whole installation in the app: from the box as delivered to a charging car; backup, restore, report."""
 
 import json
 

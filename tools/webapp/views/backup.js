@@ -28,6 +28,8 @@ function saver() {
 }
 
 function shown(key, value) {
+  // Of a secret the box tells only whether there is one.
+  if (key.endsWith("_password")) return value ? t("secret_set") : "–";
   if (value === "" || value === null) return "–";
   return typeof value === "object" ? JSON.stringify(value) : optionName(key, value);
 }

@@ -100,7 +100,7 @@ class Wizard {
 
   /** All is done: what is left is the report. */
   finished() {
-    return h("section", { class: "stack step", "data-step": "end" }, h("p", {}, pill("good", t("wizard.complete"))), this.reportCard(), h("div", { class: "row" }, h("a", { class: "primary", href: "#/home" }, t("view.home"))));
+    return h("section", { class: "stack step", "data-step": "end" }, h("p", { class: "note good" }, t("wizard.complete")), this.reportCard(), h("div", { class: "row" }, h("a", { class: "primary", href: "#/home" }, t("view.home"))));
   }
 
   reportCard() {
@@ -156,10 +156,12 @@ class Wizard {
     }, (failure) => setText(error, errorText(failure))));
     const open = wizard.steps.filter(({ state, name }) => state === "open" && name !== "summary" && name !== "test");
     return h("div", { class: "stack" },
-      wizard.complete ? h("p", { class: "note good" }, pill("good", t("wizard.complete"))) : null,
+      wizard.complete ? h("p", { class: "note good" }, t("wizard.complete")) : null,
       card(t("wizard.checked"), h("ul", { class: "found" }, wizard.steps.map(({ name, state }) => h("li", {}, h("b", { class: "grow" }, t(`step.${name}`)), pill(STATES[state], t(`step_state.${state}`)))))),
       card(t("wizard.entered"), facts(rows)),
-      card(null, open.length ? h("p", { class: "hint" }, t("wizard.still_open", { steps: open.map(({ name }) => t(`step.${name}`)).join(", ") })) : null, error, h("div", { class: "row end" }, finish)),
+      open.length ? h("p", { class: "note" }, t("wizard.still_open", { steps: open.map(({ name }) => t(`step.${name}`)).join(", ") })) : null,
+      error,
+      h("div", { class: "row end" }, finish),
       this.reportCard());
   }
 }
