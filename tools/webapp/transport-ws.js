@@ -4,7 +4,7 @@ import { LEAST_MTU } from "./frames.js";
 
 const OPEN_MS = 8_000;
 
-/** The passkey was refused; the message is the box's own text. */
+/** The passkey was refused, or is locked; the message is the box's own text. */
 export class PairingRefused extends Error {}
 
 /** Where the simulator that serves this page listens. */
@@ -38,7 +38,8 @@ export function openWebSocket(url, passkey) {
         resolve(transport);
         return;
       }
-      reject(new PairingRefused(answer.text));
+      // With another code the wallbox is busy or starts, and may be asked again.
+      reject(answer.code === "refused" ? new PairingRefused(answer.text) : new Error(answer.text));
       socket.close();
     };
     socket.onclose = () => {
