@@ -27,7 +27,7 @@ export default {
   "time": "Zeit",
   "voltage": "Spannung",
   "car": "Auto",
-  "connection": "Haus",
+  "connection": "Hausanschluss",
   "connection_word": "Verbindung",
   "phase_word": "Phase",
   "temperature": "Temperatur",
@@ -601,7 +601,7 @@ export default {
   "update.send": "Senden",
   "update.sending": "Senden",
   "update.choose": "Wählen Sie zuerst ein Image.",
-  "update.done": "Das Image wurde angenommen. Starten Sie die Wallbox neu, um es zu nutzen.",
+  "update.done": "Das Image wurde empfangen und geprüft. Diese Firmware kann es noch nicht installieren.",
 
   "reset.restart_title": "Neustart",
   "reset.restart_text": "Ein Ladevorgang wird beendet und geht nach dem Neustart weiter. Einstellungen und Karten bleiben.",

@@ -27,7 +27,7 @@ export default {
   "time": "Time",
   "voltage": "Voltage",
   "car": "Car",
-  "connection": "House",
+  "connection": "Main fuse",
   "connection_word": "Connection",
   "phase_word": "Phase",
   "temperature": "Temperature",
@@ -601,7 +601,7 @@ export default {
   "update.send": "Send",
   "update.sending": "Sending",
   "update.choose": "Choose an image first.",
-  "update.done": "The image was taken. Restart the wallbox to use it.",
+  "update.done": "The image was received and checked. This firmware cannot install it yet.",
 
   "reset.restart_title": "Restart",
   "reset.restart_text": "A charge is ended and goes on after the restart. Settings and cards stay.",

@@ -27,7 +27,7 @@ export default {
   "time": "Tijd",
   "voltage": "Spanning",
   "car": "Auto",
-  "connection": "Huis",
+  "connection": "Hoofdzekering",
   "connection_word": "Verbinding",
   "phase_word": "Fase",
   "temperature": "Temperatuur",
@@ -601,7 +601,7 @@ export default {
   "update.send": "Versturen",
   "update.sending": "Versturen",
   "update.choose": "Kies eerst een image.",
-  "update.done": "De image is aangenomen. Start de wallbox opnieuw om hem te gebruiken.",
+  "update.done": "De image is ontvangen en gecontroleerd. Deze firmware kan hem nog niet installeren.",
 
   "reset.restart_title": "Opnieuw starten",
   "reset.restart_text": "Een laadsessie wordt beëindigd en gaat na de herstart verder. Instellingen en kaarten blijven.",

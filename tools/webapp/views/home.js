@@ -77,7 +77,8 @@ export default function home({ onLeave }) {
     limits.replaceChildren(...limitRows(status));
     const currents = live?.currents_a ?? status.currents_a ?? [];
     const volts = live?.volts ?? status.volts ?? [];
-    phases.replaceChildren(...[0, 1, 2].map((i) => h("tr", {}, h("th", { scope: "row" }, `L${i + 1}`), h("td", { class: "num" }, amount(volts[i], "V")), h("td", { class: "num" }, amount(currents[i], "A", 1)), h("td", { class: "num" }, amount(status.meter?.currents_a?.[i], "A", 1)))));
+    const atFuse = live?.meter_a ?? status.meter?.currents_a ?? [];
+    phases.replaceChildren(...[0, 1, 2].map((i) => h("tr", {}, h("th", { scope: "row" }, `L${i + 1}`), h("td", { class: "num" }, amount(volts[i], "V")), h("td", { class: "num" }, amount(currents[i], "A", 1)), h("td", { class: "num" }, amount(atFuse[i], "A", 1)))));
     const names = (status.faults ?? []).map((fault) => fault.name).join();
     if (faults.dataset.names !== names) {
       faults.dataset.names = names;
