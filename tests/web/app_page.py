@@ -129,7 +129,8 @@ class App(Page):
         """Give the password that the dialog asks for."""
         self.type("#login-password", password)
         self.click("#dialog-confirm")
-        self.wait(lambda: not self.there("dialog"), "the dialog closes")
+        # Another dialog may follow at once.
+        self.wait(lambda: not self.there("#login-password"), "the password is taken")
 
     def expert(self) -> None:
         """Take expert mode on a view that is locked without."""
