@@ -799,12 +799,13 @@ PROTECTION = (
     ),
     Row(
         "peak shaving",
-        "contact PS closes -> lower offer (looked at every 250 ms)",
-        "reaction time not found (R22); own: 250 ms",
-        limit_ms=own(250),
-        trial=takes(lambda box: box.contact(True), "duty", lambda permille: permille == 101),
+        "contact PS closes -> lower offer (it must rest for 400 ms, looked at every 250 ms)",
+        "reaction time not found (R22); own: two looks after it has rested",
+        limit_ms=own(400 + 2 * 250),
+        trial=takes(lambda box: box.contact(True), "duty", lambda permille: permille == 100),
         prepare=charging,
-        rest=lambda box: (box.contact(False), calm()(box)),
+        # The offer comes back at 0.5 A a second.
+        rest=lambda box: (box.contact(False), box.advance(60), calm()(box)),
         moments=EVERY_250_MS,
     ),
     Row(
