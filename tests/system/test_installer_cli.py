@@ -490,6 +490,16 @@ def test_a_wrong_passkey_is_refused_and_no_secret_is_ever_shown(box):
 # -- looking and looking after -----------------------------------------------------------------------------
 
 
+def test_an_owner_stops_and_starts_the_charge(box):
+    box.do("plug", max_a=16)
+    box.until(lambda state: state["contactor"]["closed"])
+    assert "ends" in box.good("charge", "stop")
+    box.until(lambda state: not state["contactor"]["closed"])
+    assert box.json("charge", "start")["session"]["id_tag"] == "app"
+    box.until(lambda state: state["contactor"]["closed"])
+    assert "already" in box.refused(6, "charge", "start")
+
+
 def test_live_values_come_as_lines_of_json(box):
     lines = box.good("live", "--count", "4", "--period", "200", "--json").splitlines()
     events = [json.loads(line) for line in lines]

@@ -47,6 +47,19 @@ def test_the_first_view_says_how_the_box_is_and_why(app, box):
     app.wait_text(".notes", "Current leaks to earth")
 
 
+def test_an_owner_stops_and_starts_the_charge(app, box):
+    app.connect(box)
+    control(box, "plug", max_a=16)
+    app.wait_text("#phase", "Charging", CHARGE_SECONDS)
+    app.wait_there("#charge-stop")
+    app.click("#charge-stop")
+    app.wait(lambda: not control(box, "state")["state"]["contactor"]["closed"], "the contactor opens", CHARGE_SECONDS)
+    app.wait_there("#charge-start")
+    app.click("#charge-start")
+    app.wait(lambda: control(box, "state")["state"]["contactor"]["closed"], "the contactor closes", CHARGE_SECONDS)
+    app.wait_there("#charge-stop")
+
+
 def test_expert_settings_are_locked_and_a_wrong_password_is_refused(app, box):
     app.connect(box)
     app.go("settings")

@@ -20,6 +20,7 @@ HANDLERS = {
     "why": "look.why",
     "live": "look.live",
     "faults": "look.faults",
+    "charge": "look.charge",
     "settings get": "settings.get",
     "settings set": "settings.change",
     "settings describe": "settings.describe",

@@ -143,6 +143,8 @@ def _set_up(tree: _Tree) -> None:
     change.add_argument("--check", action="store_true", help="only judge, change nothing")
     describe = settings.add("describe", "what settings there are and what is allowed")
     describe.add_argument("keys", nargs="*", metavar="KEY", help="only these")
+    charge = tree.add("charge", "start or stop charging, as a card does")
+    charge.add_argument("what", choices=("start", "stop"))
     wizard = tree.add("wizard", "set the wallbox up, step by step; it may be left and taken up again")
     wizard.add_argument("--answers", type=Path, metavar="FILE", help="JSON object of settings: ask nothing")
     wizard.add_argument("--state", action="store_true", help="only tell how far it is")

@@ -120,3 +120,15 @@ def _live_line(event: dict) -> str:
 
 def _reason(why: object) -> str:
     return str(why.get("text", "")) if isinstance(why, dict) else str(why or "")
+
+
+async def charge(box: Box, options: Namespace, terminal: Terminal) -> int:
+    """Start or stop charging; a start without a car waits for the next one, as with a card."""
+    await box.be("owner")
+    answer = await box.ask("charge", on=options.what == "start")
+    if options.what == "stop":
+        said = "charging ends"
+    else:
+        said = "charging is permitted for the next car" if answer["waiting"] else "charging starts"
+    terminal.result(answer, [said])
+    return EXIT_DONE

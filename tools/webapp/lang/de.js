@@ -207,6 +207,8 @@ export default {
   "led.running_blue_s4_red": "Lichtleiste: blau, läuft, letztes Segment rot",
 
   "home.wizard": "Weiter mit der Einrichtung",
+  "home.start": "Laden starten",
+  "home.stop": "Laden beenden",
   "home.live": "Live-Verlauf",
   "home.diagnostics": "Diagnose",
   "home.limits": "Was den Strom begrenzt",

@@ -207,6 +207,8 @@ export default {
   "led.running_blue_s4_red": "Light bar: blue runs, the last segment red",
 
   "home.wizard": "Go on with the set-up",
+  "home.start": "Start charging",
+  "home.stop": "Stop charging",
   "home.live": "Live charts",
   "home.diagnostics": "Diagnostics",
   "home.limits": "What limits the current",

@@ -207,6 +207,8 @@ export default {
   "led.running_blue_s4_red": "Ledbalk: blauw, knippert van links naar rechts, laatste segment rood",
 
   "home.wizard": "Verder met de wizard",
+  "home.start": "Laden starten",
+  "home.stop": "Laden stoppen",
   "home.live": "Live-gegevens",
   "home.diagnostics": "Diagnose",
   "home.limits": "Wat de stroom begrenst",

@@ -4,7 +4,8 @@ import { h, mark, setText } from "../dom.js";
 import { amount, clockText, named, number, spanText, t } from "../i18n.js";
 import { ledBar } from "../ledbar.js";
 import { store } from "../store.js";
-import { card, pill, say } from "../ui.js";
+import { link } from "../link.js";
+import { button, card, guard, pill, say } from "../ui.js";
 import { faultTitle, limitName, phaseOf, whyText } from "../words.js";
 
 const SAY_PAUSE_MS = 8_000;
@@ -88,12 +89,20 @@ export default function home({ onLeave }) {
     showActions(status);
   };
 
+  const charge = async (on) => {
+    if (await guard("owner")) await link.request("charge", { on });
+  };
+
   const showActions = (status) => {
     const complete = store.get("hello")?.commissioned && status.why?.code !== "not_set_up";
-    const wanted = complete ? "done" : "open";
+    const { active, authorised } = status.session ?? {};
+    const car = /^[BCD]/.test(status.pilot?.state ?? "");
+    const offers = active && authorised ? "stop" : car && !active ? "start" : "";
+    const wanted = `${complete} ${offers}`;
     if (actions.dataset.wanted === wanted) return;
     actions.dataset.wanted = wanted;
     actions.replaceChildren(
+      ...(complete && offers ? [button(t(`home.${offers}`), () => charge(offers === "start"), { id: `charge-${offers}` })] : []),
       complete ? h("a", { class: "primary", href: "#/live" }, t("home.live")) : h("a", { class: "primary", href: "#/wizard", id: "go-wizard" }, t("home.wizard")),
       h("a", { class: "quiet", href: "#/diagnostics" }, t("home.diagnostics")));
   };
