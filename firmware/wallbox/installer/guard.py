@@ -81,7 +81,6 @@ class Guard:
             text = "the count of wrong tries (%s) could not be stored: %s" % (name, error)
             self._log.add("error", "installer", "lockout_not_stored", text)
 
-
     def pairing_failed(self) -> None:
         """One more that an attacker may have learnt from."""
         self._keep(_AWAY, min(self._count(_AWAY) + 1, _MOST))
