@@ -49,15 +49,15 @@ WAKE_BYTES = 6_100
 # Six meters, their reader and jobs; solar optimisation, unbalance, peak shaving with its ramp, weak grid, switching
 # budget (R19, R21, R22, R36, R39, R41).
 ENERGY_BYTES = 26_500
-# The installer's link while nobody is near: its task, names and blocks of cards, groups and seven more settings
-# (R23, R24).
-INSTALLER_BYTES = 7_500
+# The installer's link while nobody is near: its task, names and blocks of cards, groups and seven more settings (R23,
+# R24), and how journals, history and log are read in pages (R23, R31).
+INSTALLER_BYTES = 10_800
 HEAP_BYTES = BASE_BYTES + HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES + INSTALLER_BYTES
 # While an app is connected that has used everything; an ESP32 without extra memory leaves 220 KB to a program.
 APP_BYTES = 48 * 1024
 # What the first connection leaves behind: names that MicroPython has interned and never forgets, entries of the
 # log. The next ones find them there.
-LEFT_BYTES = 6 * 1024
+LEFT_BYTES = 7 * 1024
 LEAK_BYTES = 256
 
 BUSY_SECONDS = 20
