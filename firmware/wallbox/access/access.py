@@ -23,6 +23,10 @@ _REFUSED = {
 }
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Access:
     """Cards against session.
 
@@ -48,7 +52,7 @@ class Access:
         # The latest card that was refused because nobody knows it, for an app that adds it.
         self.last_unknown = None
         # Called when the setup card is held to the reader.
-        self.on_setup_card = None
+        self.on_setup_card = _nobody
 
     def card(self, uid: str) -> None:
         """A card, its UID as upper-case hex, was tapped."""
@@ -58,7 +62,7 @@ class Access:
         self._last_uid = uid
         self._last_ticks = now
         kind = self._cards.kind(uid)
-        if kind == "setup" and self.on_setup_card is not None:
+        if kind == "setup":
             self.on_setup_card()
         if self.awaits_setup_card():
             self._take_setup_card(uid)
