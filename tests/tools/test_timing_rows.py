@@ -1,4 +1,4 @@
-"""The rows of docs/timing.md can still be measured, and are kept; `make timing` measures each at many moments."""
+"""Every row of docs/timing.md can be measured at its first moment, and is kept; `make timing` takes them all."""
 
 import pytest
 import timing
