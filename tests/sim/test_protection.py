@@ -136,6 +136,15 @@ def test_a_leak_behind_a_cut_trip_wire_opens_by_the_measured_value(box):
     assert set(names(state)) == {"residual_current", "rcm_self_test"}, "the test that would end the trip fails"
 
 
+@pytest.mark.parametrize("ms", [300, 350, 400, 450])
+def test_a_reset_in_the_middle_of_a_self_test_is_no_leak(box, ms):
+    box.plug()
+    box.advance(ms / 1000)
+    box.reset()
+    box.until(lambda s: s["contactor"]["closed"], 30)
+    assert box.state()["faults"] == [] and not box.log(code="fault_residual_current")
+
+
 def test_a_trip_output_that_sticks_after_the_test_fails_it(box):
     box.fault("rcm_stuck")
     box.plug()

@@ -235,3 +235,45 @@ def test_recoveries_more_than_an_hour_apart_never_wait():
         rig.watch.recovered(rig.now)
         assert rig.watch.may_recover, hours
         assert rig.watch.recoveries == min(hours + 1, 2)
+
+
+def begun(name, value):
+    """A monitor that shows something when the firmware starts."""
+    rig = Rig()
+    setattr(rig.rcm, name, value)
+    rig.watch.begin(rig.now)
+    return rig
+
+
+def test_what_a_test_has_tripped_that_a_reset_cut_short_is_no_leak():
+    for name, value, calm in (("leak", True, False), ("dc_ua", 6_000, 0), ("ac_ua", 30_000, 0)):
+        rig = begun(name, value)
+        rig.run(1_490)
+        assert rig.watch.testing and rig.raised == [], name
+        setattr(rig.rcm, name, calm)
+        rig.run(10)
+        assert not rig.watch.testing, name
+        rig.run(2_000)
+        assert rig.raised == [] and rig.tested == [] and not rig.watch.passed, name
+        # From now on it counts again at once.
+        at = rig.now
+        setattr(rig.rcm, name, value)
+        rig.run(10)
+        assert [when for when, _, _ in rig.raised] == [at + 10], name
+
+
+def test_a_trip_at_the_start_that_outlasts_a_test_counts():
+    rig = begun("leak", True)
+    rig.run(1_500)
+    assert rig.raised == []
+    rig.run(10)
+    assert rig.raised == [(1_510, f.RESIDUAL_CURRENT, 0)]
+
+
+def test_the_start_takes_the_test_current_away_and_leaves_no_timer_overdue():
+    rig = Rig()
+    rig.rcm.set_test(True)
+    rig.watch.begin(0)
+    assert not rig.rcm.testing
+    rig.run(10)
+    assert not any([timer.running for timer in rig.watch.timers])

@@ -127,6 +127,7 @@ class Control:
         now = self._clock.ticks_ms()
         self.pilot.hal.set_duty(STEADY_PERMILLE)
         self.contactor.begin(now)
+        self.residual.begin(now)
         self._session.begin(now)
         self._delay.begin(now, self._session.active)
         self._note_delay()

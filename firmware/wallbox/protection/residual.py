@@ -26,6 +26,7 @@ _HOUR_MS = const(3_600_000)
 _IDLE = const(0)
 _PULSE = const(1)
 _RELEASE = const(2)
+_CLEARING = const(3)
 
 
 class ResidualCurrent:
@@ -57,6 +58,15 @@ class ResidualCurrent:
         """The last passed test is more than 24 h old, or there was none."""
         return not self._again.running
 
+    def begin(self, now: int) -> None:
+        """Before the first step: a reset may have cut a test short, and what that has tripped is no leak.
+
+        The contactor is open, and stays so until a test has passed; a trip that lasts longer than a test's counts.
+        """
+        self.hal.set_test(False)
+        self._phase = _CLEARING
+        self._timer.start(now, _TEST_ENDS_MS)
+
     def start_test(self, now: int) -> None:
         """Begin a self-test; only with an open contactor, for the test trips it."""
         self.passed = False
@@ -72,9 +82,12 @@ class ResidualCurrent:
         self._again.expired(now)
         for hour in self._hours:
             hour.expired(now)
-        if self._phase == _IDLE:
-            above = hal.dc_ua >= _DC_TRIP_UA or hal.ac_ua >= _AC_TRIP_UA
-            tripped = hal.tripped or above
+        tripped = hal.tripped or hal.dc_ua >= _DC_TRIP_UA or hal.ac_ua >= _AC_TRIP_UA
+        if self._phase == _CLEARING:
+            if not tripped or self._timer.expired(now):
+                self._phase = _IDLE
+                self._timer.stop()
+        elif self._phase == _IDLE:
             if tripped:
                 self.passed = False
             self._faults.report(RESIDUAL_CURRENT, tripped, max(hal.dc_ua, hal.ac_ua), now)
