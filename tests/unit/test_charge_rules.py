@@ -153,6 +153,21 @@ FORBIDS = {
 }
 
 
+def test_at_the_start_the_loop_lets_an_interrupted_self_test_fade():
+    rig = Rig()
+    rig.rcm.leak = True
+    rig.step(20)
+    assert rig.active == [] and rig.snapshot.self_testing
+    rig.rcm.leak = False
+    rig.step(200)
+    assert rig.active == [], rig.trace
+    assert rig.control.residual.passed, rig.trace
+    rig = Rig()
+    rig.rcm.leak = True
+    rig.step(152)
+    assert rig.active == ["residual_current"]
+
+
 def test_each_interlock_alone_forbids_the_offer():
     for name, forbid in FORBIDS.items():
         rig = Rig()

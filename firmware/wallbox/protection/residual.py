@@ -83,11 +83,10 @@ class ResidualCurrent:
         for hour in self._hours:
             hour.expired(now)
         tripped = hal.tripped or hal.dc_ua >= _DC_TRIP_UA or hal.ac_ua >= _AC_TRIP_UA
-        if self._phase == _CLEARING:
-            if not tripped or self._timer.expired(now):
-                self._phase = _IDLE
-                self._timer.stop()
-        elif self._phase == _IDLE:
+        if self._phase == _CLEARING and (not tripped or self._timer.expired(now)):
+            self._phase = _IDLE
+            self._timer.stop()
+        if self._phase == _IDLE:
             if tripped:
                 self.passed = False
             self._faults.report(RESIDUAL_CURRENT, tripped, max(hal.dc_ua, hal.ac_ua), now)
@@ -100,10 +99,11 @@ class ResidualCurrent:
             elif self._timer.expired(now):
                 hal.set_test(False)
                 self._end(now, False)
-        elif not hal.tripped:
-            self._end(now, True)
-        elif self._timer.expired(now):
-            self._end(now, False)
+        elif self._phase == _RELEASE:
+            if not hal.tripped:
+                self._end(now, True)
+            elif self._timer.expired(now):
+                self._end(now, False)
 
     def _end(self, now: int, passed: bool) -> None:
         self._phase = _IDLE
