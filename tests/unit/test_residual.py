@@ -276,4 +276,4 @@ def test_the_start_takes_the_test_current_away_and_leaves_no_timer_overdue():
     rig.watch.begin(0)
     assert not rig.rcm.testing
     rig.run(10)
-    assert not any([timer.running for timer in rig.watch.timers])
+    assert not any(timer.running for timer in rig.watch.timers)
