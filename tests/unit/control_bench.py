@@ -112,6 +112,7 @@ class Supply(Device):
         super().__init__(frequency_mhz=50_000, pe_ok=True, energy_mwh=0)
         self.volts_mv = array("i", (230_000, 230_000, 230_000))
         self.current_ma = array("i", (0, 0, 0))
+        self.power_w = array("i", (0, 0, 0))
 
 
 class Session:
@@ -121,6 +122,7 @@ class Session:
         self.active = True
         self.authorised = True
         self.recorded = True
+        self.held = None
         self.timers = ()
         self.begun = []
         self.updates = []

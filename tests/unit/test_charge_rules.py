@@ -789,6 +789,10 @@ def test_it_is_out_of_use_while_delayed_paused_or_set_to_0():
     rig.step(60)
     assert rig.snapshot.out_of_use
     rig = Rig()
+    rig.session.held = "out of service"
+    rig.step(60)
+    assert rig.snapshot.out_of_use, "a backend holds it back"
+    rig = Rig()
     rig.faults.report(f.WELD, True, 0, 0)
     rig.step(60)
     assert rig.snapshot.faulted and not rig.snapshot.out_of_use

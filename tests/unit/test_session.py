@@ -37,8 +37,8 @@ class Store:
         self.calls.append(("open", record))
         return 41
 
-    def checkpoint(self, wh, seconds):
-        self.calls.append(("checkpoint", wh, seconds))
+    def checkpoint(self, wh, seconds, told=False):
+        self.calls.append(("told" if told else "checkpoint", wh, seconds))
 
     def close(self, reason, wh, seconds):
         self.calls.append(("close", reason, wh, seconds))
@@ -200,6 +200,83 @@ def test_an_unused_authorisation_expires_and_is_logged():
     rig.step(True)
     assert rig.session.needs_card
     assert not rig.session.authorised
+
+
+def test_who_authorises_may_say_how_long_the_car_may_take():
+    rig = Rig(access=True)
+    rig.step(False)
+    assert rig.session.authorise("04AA", 5)
+    assert rig.session.authorisation_left_s() == 5
+    rig.step(False, ms=4_990)
+    assert rig.session.waiting
+    rig.step(False, ms=10)
+    assert not rig.session.waiting and rig.session.id_tag is None
+
+
+def test_held_back_no_session_begins():
+    for access in (False, True):
+        rig = Rig(access)
+        rig.changes = 0
+        rig.session.hold("out of service")
+        assert rig.changes == 1 and rig.session._wake.is_set()
+        rig.step(True)
+        assert not rig.session.authorise("04AA")
+        assert flags(rig.session) == (False, False, False, False)
+        assert rig.session.id_tag is None
+        rig.changes = 0
+        rig.session.hold(None)
+        assert flags(rig.session) == (not access, False, not access, False)
+        assert rig.changes, "the loop has to look again"
+
+
+def test_what_is_held_back_begins_once_when_it_may():
+    rig = Rig()
+    rig.session.hold(None)
+    assert not rig.session.active, "without a car there is nothing to begin"
+    rig.step(True).store_changes()
+    rig.session.energy_mwh = 7
+    rig.session.hold(None)
+    assert rig.session.energy_mwh == 7, "a session that runs is not begun again"
+    rig.session.hold("out of service")
+    assert rig.session.active and rig.session.authorised, "it goes on"
+    rig.step(False)
+    rig.step(True).store_changes()
+    assert not rig.session.active, "the next car has to wait"
+
+
+def test_holding_back_drops_an_authorisation_in_waiting():
+    rig = Rig(access=True)
+    rig.step(False)
+    rig.session.authorise("04AA")
+    rig.session.hold("out of service")
+    assert not rig.session.waiting and rig.session.id_tag is None
+    rig.session.hold(None)
+    rig.step(True)
+    assert rig.session.needs_card
+
+
+def test_while_an_end_is_being_stored_nothing_begins():
+    rig = Rig()
+    rig.step(True).store_changes()
+    rig.session.hold("out of service")
+    rig.step(False)
+    rig.step(True)
+    rig.session.hold(None)
+    assert rig.session.id_tag is None and rig.session.stop_reason == UNPLUGGED
+    assert rig.ended() == [("close", UNPLUGGED, 0, 0)]
+    assert rig.session.active, "the car that came meanwhile"
+
+
+def test_energy_that_is_told_outside_is_kept_first():
+    rig = Rig()
+    rig.session.keep_energy()
+    rig.step(True).store_changes()
+    rig.step(True, ms=3000, mwh=2_500_999)
+    rig.session.keep_energy()
+    assert rig.store.calls[1:] == [("told", 2500, 3)]
+    rig.step(False)
+    rig.session.keep_energy()
+    assert len(rig.store.calls) == 2, "what ends is stored whole"
 
 
 def test_it_expires_while_the_pilot_is_not_known_too():

@@ -73,6 +73,16 @@ def test_figures_never_go_back():
     assert store.close("unplugged")["energy_wh"] == 2000
 
 
+def test_energy_that_is_told_is_written_at_once_and_only_if_it_grew():
+    folder = scratch("sessions-told")
+    store = sessions(folder)
+    store.open({})
+    assert store.checkpoint(0, 100, told=True) is False
+    assert store.checkpoint(1, 100, told=True) is True
+    assert store.checkpoint(1, 200, told=True) is False
+    assert sessions(folder).current()["energy_wh"] == 1
+
+
 def test_checkpoints_are_written_by_energy_or_by_time_only():
     with Flash() as flash:
         store = sessions(MOUNT)

@@ -32,7 +32,13 @@ class Rig:
         self.offer.set("installer", 16000, "the rated current", "installer")
         self.offer.total_ma(0)
         self.session = Record(
-            waiting=False, needs_card=False, authorised=True, stop_reason=None, authorisation_left_s=lambda: 42
+            active=True,
+            held=None,
+            waiting=False,
+            needs_card=False,
+            authorised=True,
+            stop_reason=None,
+            authorisation_left_s=lambda: 42,
         )
         self.wake = Record(under_way=False, left_ms=lambda now: 0)
         self.delay = Record(running=False, left_s=lambda now: (now - 5000) + 33)
@@ -136,3 +142,13 @@ def test_a_car_that_is_being_woken_is_told_so_with_the_time_that_is_left():
     assert rig.answer()[4] == 1000 + 30_030
     rig.wake.left_ms = lambda now: 0
     assert rig.answer()[4] is None
+
+
+def test_a_box_that_is_held_back_says_who_holds_it():
+    rig = Rig()
+    rig.session.held = "the backend has taken the wallbox out of service"
+    assert rig.answer()[0] == "charging_installer", "a session that runs goes on"
+    rig.session.active = False
+    held = "No charging: the backend has taken the wallbox out of service."
+    for rig.view.car_connected in (False, True):
+        assert rig.answer() == ("held", held, "backend", None, None)

@@ -63,6 +63,7 @@ class Control:
         self._ring = ring
         snapshot.currents_ma = hal.supply.current_ma
         snapshot.volts_mv = hal.supply.volts_mv
+        snapshot.power_w = hal.supply.power_w
         self.pilot = Pilot(hal.pilot)
         self.contactor = Contactor(hal.contactor, faults, self._on_switch)
         self.residual = ResidualCurrent(hal.rcm, faults, self._on_test)
@@ -379,7 +380,7 @@ class Control:
 
     def _paused(self) -> bool:
         limit = self._offer.installer
-        return self._faults.blocking & ~self._faults.red != 0 or limit.ma == 0
+        return self._faults.blocking & ~self._faults.red != 0 or limit.ma == 0 or self._session.held is not None
 
     async def run(self, beat) -> None:
         """The loop itself; a safety task: dying or being late opens the contactor (supervisor)."""

@@ -53,6 +53,8 @@ class Session:
         self.authorised = False
         self.id_tag = None
         self.waiting = False
+        # Why no session may begin, in words that people read; None: it may.
+        self.held = None
         self.stop_reason = None
         self.resumed = False
         self.energy_mwh = 0
@@ -116,8 +118,12 @@ class Session:
         if self.active:
             self.authorised = True
             self._changed()
-        elif self.waiting or not self._settings["access_control"]:
+        elif self._may_open():
             self._open()
+
+    def _may_open(self) -> bool:
+        """Whether a car that is there may begin a session by itself."""
+        return self.held is None and (self.waiting or not self._settings["access_control"])
 
     def _open(self) -> None:
         self._unused.stop()
@@ -149,19 +155,21 @@ class Session:
 
     # -- called from tasks --------------------------------------------------------------------------
 
-    def authorise(self, id_tag: str) -> bool:
-        """Permit one session for `id_tag`: now if a car is there, else for the next car until it expires.
+    def authorise(self, id_tag: str, timeout_s=None) -> bool:
+        """Permit one session for `id_tag`: now if a car is there, else for the next car within `timeout_s`.
 
-        False when there is a session, or when the box cannot see whether a car is there.
+        Without `timeout_s` (1 or more) it is the setting. False when there is a session, when none may begin, or
+        when the box cannot see whether a car is there.
         """
-        if self.active or self._closing or self._unseen.held:
+        if self.active or self._closing or self._unseen.held or self.held is not None:
             return False
         self.id_tag = id_tag
         if self._connected:
             self._open()
             return True
         self.waiting = True
-        self._unused.start(self._clock.ticks_ms(), self._settings["authorisation_timeout_s"] * 1000)
+        timeout_s = timeout_s or self._settings["authorisation_timeout_s"]
+        self._unused.start(self._clock.ticks_ms(), timeout_s * 1000)
         self._changed()
         return True
 
@@ -174,6 +182,16 @@ class Session:
         elif self.authorised:
             self.authorised = False
             self.stop_reason = reason
+        self._changed()
+
+    def hold(self, reason) -> None:
+        """Let no session begin for `reason`, in words, or with None let them begin again; one that runs goes on."""
+        self.held = reason
+        if reason is not None:
+            if self.waiting:
+                self.stop()
+        elif self._connected and not self.active and not self._closing and self._may_open():
+            self._open()
         self._changed()
 
     @property
@@ -237,6 +255,11 @@ class Session:
         if self.active and not self._closing:
             self._store.checkpoint(self.energy_mwh // _MWH_PER_WH, self.duration_s())
 
+    def keep_energy(self) -> None:
+        """Write the energy so far to flash: somebody outside hears of it, and must never hear less after a power cut."""
+        if self.active and not self._closing:
+            self._store.checkpoint(self.energy_mwh // _MWH_PER_WH, self.duration_s(), told=True)
+
     def _close_record(self) -> None:
         reason = self.stop_reason
         wh = self.energy_mwh // _MWH_PER_WH
@@ -255,6 +278,6 @@ class Session:
             energy_wh=wh,
         )
         self._tell(False)
-        if self._connected and not self._settings["access_control"] and reason == UNPLUGGED:
+        if self._connected and reason == UNPLUGGED and self._may_open():
             self._open()
         self._on_change()

@@ -26,6 +26,7 @@ class Snapshot:
         self.allowed_ma = 0
         self.currents_ma = array("i", (0, 0, 0))
         self.volts_mv = array("i", (0, 0, 0))
+        self.power_w = array("i", (0, 0, 0))
         self.frequency_mhz = 0
         self.energy_mwh = 0
         self.temperature_deci_c = 250

@@ -48,6 +48,8 @@ class Why:
         session = self._session
         if view.starting:
             return _answer("starting", "The wallbox is starting.", "wallbox")
+        if session.held is not None and not session.active:
+            return _answer("held", "No charging: %s." % session.held, "backend")
         if not view.car_connected:
             if session.waiting:
                 until = self._clock.uptime_s() + session.authorisation_left_s()

@@ -172,11 +172,12 @@ class SessionStore:
         self._write()
         return record["id"]
 
-    def checkpoint(self, energy_wh: int, duration_s: int) -> bool:
+    def checkpoint(self, energy_wh: int, duration_s: int, told: bool = False) -> bool:
         """Take over the figures of the open session; True when it was time to write them to flash.
 
         Both are of the whole session, so after a restart what `current` said plus what came since; a
-        value below the one known is ignored. Cheap, so call it as often as the figures change.
+        value below the one known is ignored. Cheap, so call it as often as the figures change. `told`: somebody
+        outside hears this energy, so that it is written in any case: the register never runs backwards.
         """
         record = self._state["open"]
         if record is None:
@@ -185,7 +186,7 @@ class SessionStore:
         record["duration_s"] = max(record["duration_s"], duration_s)
         grown_wh = record["energy_wh"] - self._tried[0]
         waited_s = record["duration_s"] - self._tried[1]
-        if grown_wh < CHECKPOINT_WH and (grown_wh == 0 or waited_s < CHECKPOINT_S):
+        if grown_wh == 0 or not told and grown_wh < CHECKPOINT_WH and waited_s < CHECKPOINT_S:
             return False
         self._write()
         return True
