@@ -112,6 +112,29 @@ def test_the_card_that_started_a_session_stops_it():
     assert box.session.calls == [("stop", "card")]
 
 
+def test_with_a_backend_every_card_but_the_setup_card_and_blocked_ones_is_its_matter():
+    box = Box()
+    asked = []
+    box.access.decide = asked.append
+    box.cards.edit(OTHER, blocked=True)
+    for uid in (CARD, "55667788", OTHER, SETUP):
+        box.tap(uid)
+    assert asked == [CARD, "55667788"]
+    assert box.session.calls == []
+    assert box.access.last_unknown is None
+    box.settings["access_control"] = False
+    box.tap("99AA0011")
+    assert len(asked) == 2, "without access control a card has nothing to do"
+
+
+def test_a_backend_answers_for_a_card_by_sound_and_log():
+    box = Box()
+    box.access.answer(CARD, True, "authorises charging")
+    box.access.answer(OTHER, False, "was refused by the backend: Blocked")
+    assert box.sounds == ["accepted", "reject"]
+    assert box.log.codes()[-2:] == ["card_accepted", "card_refused"]
+
+
 def test_no_other_card_stops_a_session():
     for owner in (OTHER, "backend-token", None):
         box = Box()

@@ -53,6 +53,8 @@ class Access:
         self.last_unknown = None
         # Called when the setup card is held to the reader.
         self.on_setup_card = _nobody
+        # Who decides in the place of the list of cards: called with the UID of one, or None (R25).
+        self.decide = None
 
     def card(self, uid: str) -> None:
         """A card, its UID as upper-case hex, was tapped."""
@@ -70,15 +72,16 @@ class Access:
             self._register(uid, kind)
         elif kind == "setup":
             self._open_registration(uid)
-        elif kind == "charging":
-            self._charge(uid)
         elif kind == "blocked":
-            self._answer(uid, False, "was refused: it is blocked")
+            self.answer(uid, False, "was refused: it is blocked")
+        elif kind == "charging" or self.decide is not None:
+            self._charge(uid)
         else:
             self.last_unknown = uid
-            self._answer(uid, False, "was refused: it is not registered")
+            self.answer(uid, False, "was refused: it is not registered")
 
-    def _answer(self, uid: str, accepted: bool, text: str) -> None:
+    def answer(self, uid: str, accepted: bool, text: str) -> None:
+        """Tell in log and by sound whether a card was accepted, and what it does or why it may not."""
         code = "card_accepted" if accepted else "card_refused"
         uid = masked(uid)
         self._log.add("info" if accepted else "warning", "access", code, "card %s %s" % (uid, text), card=uid)
@@ -91,14 +94,16 @@ class Access:
         if not self._settings["access_control"]:
             text = "card %s has nothing to do: access control is off" % masked(uid)
             self._log.add("info", "access", "card_not_needed", text, card=masked(uid))
+        elif self.decide is not None:
+            self.decide(uid)
         elif not session.active:
             accepted = session.authorise(uid)
             text = "authorises charging" if accepted else "was refused: charging cannot be authorised now"
-            self._answer(uid, accepted, text)
+            self.answer(uid, accepted, text)
         elif session.id_tag != uid:
-            self._answer(uid, False, "was refused: another card or the backend started this session")
+            self.answer(uid, False, "was refused: another card or the backend started this session")
         else:
-            self._answer(uid, True, "stops charging")
+            self.answer(uid, True, "stops charging")
             session.stop("card")
 
     # Registration (R17).
@@ -116,7 +121,7 @@ class Access:
     def _open_registration(self, uid: str) -> None:
         why = self._not_standby()
         if why is not None:
-            self._answer(uid, False, "was refused: " + why)
+            self.answer(uid, False, "was refused: " + why)
             return
         self._switch("registration_on", "begins")
         self._opened.set()
@@ -152,10 +157,10 @@ class Access:
         try:
             self._cards.set_setup(uid)
         except ValueError:
-            self._answer(uid, False, "was refused: it cannot be the setup card")
+            self.answer(uid, False, "was refused: it cannot be the setup card")
         except OSError:
             # Logged by the list, which has undone the change.
-            self._answer(uid, False, "was refused: " + _REFUSED["failed"])
+            self.answer(uid, False, "was refused: " + _REFUSED["failed"])
         else:
             self._buzzer.play("card_registered")
 
@@ -182,7 +187,7 @@ class Access:
         if result == "added":
             self._buzzer.play("card_registered")
         else:
-            self._answer(uid, False, "was refused: " + _REFUSED[result])
+            self.answer(uid, False, "was refused: " + _REFUSED[result])
 
     async def run(self, beat=unwatched) -> None:
         """End registration when its time is over or when the box leaves standby."""
