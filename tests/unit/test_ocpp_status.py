@@ -1,0 +1,251 @@
+"""What connectors show, and when the central system hears of it (OCPP 1.6, 4.9)."""
+
+import asyncio
+
+from ocpp_help import Point
+from virtual_time import Record
+
+from ocpp.errors import CallError, CallTimeout
+from ocpp.status import Status
+
+
+def rig(**config):
+    point = Point(**dict({"ConnectionTimeOut": 60, "MinimumStatusDuration": 0}, **config))
+    point.reserved = None
+    point.reservations = Record(reserved_for=lambda connector: point.reserved)
+    status = point.status = Status(point)
+    return point, point.station, status
+
+
+def told(point):
+    """The statuses that were sent of connector 1."""
+    return [payload["status"] for _at, _action, payload in point.sent if payload["connectorId"] == 1]
+
+
+def test_after_registering_both_connectors_are_told():
+    point, _station, status = rig()
+
+    async def steps():
+        await asyncio.sleep_ms(100)
+
+    point.run(steps(), status.run())
+    assert [(p["connectorId"], p["status"], p["errorCode"]) for _at, _action, p in point.sent] == [
+        (0, "Available", "NoError"),
+        (1, "Available", "NoError"),
+    ]
+    assert point.sent[0][2]["timestamp"] == "2026-01-01T00:00:00Z"
+
+
+def test_a_session_is_told_from_plug_to_plug():
+    point, station, status = rig()
+
+    async def steps():
+        for change in (
+            {"is_plugged": True},
+            {"active": True, "is_permitted": True, "is_offered": True},
+            {"is_charging": True, "has_charged": True},
+            {"is_charging": False},
+            {"is_offering": False, "is_offered": False},
+            {"is_offering": True, "is_offered": True, "is_charging": True},
+            {"is_permitted": False},
+        ):
+            for name, value in change.items():
+                setattr(station, name, value)
+            status.look()
+            await asyncio.sleep_ms(50)
+        station.active = station.is_charging = False
+        status.ended()
+        status.look()
+        await asyncio.sleep_ms(50)
+        station.is_plugged = False
+        status.look()
+        await asyncio.sleep_ms(50)
+
+    point.run(steps(), status.run())
+    assert told(point) == [
+        "Preparing",
+        "Charging",
+        "SuspendedEV",
+        "SuspendedEVSE",
+        "Charging",
+        "Finishing",
+        "Available",
+    ]
+
+
+def test_a_car_that_does_not_take_the_offer_is_suspended_after_3_s():
+    point, station, status = rig()
+    station.is_plugged = station.active = station.is_permitted = station.is_offered = True
+
+    async def steps():
+        status.look()
+        await asyncio.sleep_ms(2_900)
+        assert told(point) == ["Preparing"]
+        await asyncio.sleep_ms(200)
+
+    point.run(steps(), status.run())
+    assert told(point) == ["Preparing", "SuspendedEV"]
+
+
+def test_a_car_that_nobody_permits_is_finishing_after_connection_time_out():
+    point, station, status = rig(ConnectionTimeOut=20)
+
+    async def steps():
+        station.is_plugged = True
+        status.look()
+        await asyncio.sleep_ms(19_900)
+        assert told(point) == ["Preparing"]
+        await asyncio.sleep_ms(200)
+        assert told(point) == ["Preparing", "Finishing"]
+        station.active = station.is_permitted = True
+        status.look()
+        await asyncio.sleep_ms(100)
+
+    point.run(steps(), status.run())
+    assert told(point)[2:] == ["Preparing"]
+
+
+def test_unplugged_in_mid_charge_is_finishing_for_a_moment():
+    point, station, status = rig()
+    station.is_plugged = station.active = station.is_permitted = station.is_charging = True
+
+    async def steps():
+        status.look()
+        await asyncio.sleep_ms(50)
+        station.is_plugged = station.active = station.is_charging = False
+        status.ended()
+        await asyncio.sleep_ms(900)
+        assert told(point) == ["Charging", "Finishing"]
+        await asyncio.sleep_ms(200)
+
+    point.run(steps(), status.run())
+    assert told(point) == ["Charging", "Finishing", "Available"]
+
+
+def test_a_fault_is_told_with_its_code_and_goes_back_to_what_was():
+    point, station, status = rig()
+
+    async def steps():
+        await asyncio.sleep_ms(50)
+        station.wrong = ("GroundFailure", "current leaks to earth; unplug the car and have it checked", "residual", True)
+        status.look()
+        await asyncio.sleep_ms(50)
+        station.wrong = ("PowerMeterFailure", "the meter", "meter", False)
+        status.look()
+        await asyncio.sleep_ms(50)
+        station.wrong = None
+        status.look()
+        await asyncio.sleep_ms(50)
+
+    point.run(steps(), status.run())
+    sent = [(p["status"], p["errorCode"], p.get("vendorErrorCode")) for _at, _a, p in point.sent if p["connectorId"]]
+    assert sent == [
+        ("Available", "NoError", None),
+        ("Faulted", "GroundFailure", "residual"),
+        ("Available", "PowerMeterFailure", "meter"),
+        ("Available", "NoError", None),
+    ]
+    assert max(len(p.get("info", "")) for _at, _a, p in point.sent) == 50
+
+
+def test_what_lasts_less_than_minimum_status_duration_is_not_told():
+    point, station, status = rig(MinimumStatusDuration=5)
+
+    async def steps():
+        await asyncio.sleep_ms(100)
+        for plugged in (True, False, True):
+            station.is_plugged = plugged
+            status.look()
+            await asyncio.sleep_ms(2_000)
+        assert told(point) == ["Available"]
+        await asyncio.sleep_ms(3_100)
+
+    point.run(steps(), status.run())
+    assert told(point) == ["Available", "Preparing"]
+
+
+def test_without_a_link_nothing_is_told_and_after_it_only_what_is_new():
+    point, station, status = rig()
+
+    async def steps():
+        await asyncio.sleep_ms(50)
+        del point.sent[:]
+        point.online = False
+        for plugged in (True, False):
+            station.is_plugged = plugged
+            status.look()
+            await asyncio.sleep_ms(1_000)
+        point.online = True
+        status.look()
+        await asyncio.sleep_ms(50)
+        assert point.sent == [], "it is what the central system knows"
+        point.online = False
+        station.is_plugged = True
+        status.look()
+        await asyncio.sleep_ms(1_000)
+        point.online = True
+        status.look()
+        await asyncio.sleep_ms(50)
+
+    point.run(steps(), status.run())
+    assert told(point) == ["Preparing"]
+
+
+def test_a_notification_without_answer_is_sent_again():
+    for failure in (CallTimeout("late"), CallError("InternalError", "")):
+        point, _station, status = rig()
+        point.answers["StatusNotification"] = [{}, failure, {}]
+
+        async def steps():
+            await asyncio.sleep_ms(9_900)
+            assert len(point.sent) == 2
+            await asyncio.sleep_ms(300)
+
+        point.run(steps(), status.run())
+        assert told(point) == ["Available", "Available"]
+        assert point.log.codes() == ["status_not_told"]
+
+
+def test_availability_reservation_and_a_waiting_card_are_shown():
+    point, station, status = rig()
+
+    def shown():
+        return status.connector()[0]
+
+    point.reserved = object()
+    assert shown() == "Reserved"
+    station.waiting = "04AA"
+    assert shown() == "Preparing"
+    station.waiting = None
+    point.operative = False
+    assert shown() == "Unavailable"
+    assert status.whole() == "Available"
+    point.whole_operative = False
+    assert status.whole() == "Unavailable"
+    station.active = station.is_permitted = station.is_charging = True
+    assert shown() == "Charging", "what is scheduled waits for the end of the transaction"
+
+
+def test_a_conflict_with_the_local_list_is_told_once_on_connector_0():
+    point, _station, status = rig()
+
+    async def steps():
+        await asyncio.sleep_ms(50)
+        del point.sent[:]
+        status.local_list_conflict()
+        await asyncio.sleep_ms(50)
+
+    point.run(steps(), status.run())
+    assert [(p["connectorId"], p["errorCode"]) for _at, _action, p in point.sent] == [(0, "LocalListConflict")]
+
+
+def test_a_trigger_tells_one_connector_or_both():
+    point, _station, status = rig()
+    point.online = False
+
+    async def steps():
+        await status.tell_again(None)
+        await status.tell_again(1)
+
+    point.run(steps())
+    assert [payload["connectorId"] for _at, _action, payload in point.sent] == [0, 1, 1]
