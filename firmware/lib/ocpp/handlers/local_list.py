@@ -1,0 +1,116 @@
+"""GetLocalListVersion and SendLocalList (OCPP 1.6, 5.10 and 5.15): an update is made whole or not at all."""
+
+import asyncio
+
+from micropython import const
+from ocpp.tagfile import key, line, tag_of
+
+# Entries between two yields, so that others run meanwhile.
+_SLICE = const(8)
+
+
+async def _get_version(point, payload) -> dict:
+    """-1 without a list, 0 when it is empty, else its version (5.10)."""
+    auth = point.auth
+    return {"listVersion": auth.list.version if auth.list_supported() else -1}
+
+
+async def _send(point, payload) -> dict:
+    """Replace or change the list; answers Accepted only after it is safe on flash."""
+    if not point.auth.list_supported():
+        return {"status": "NotSupported"}
+    differential = payload["updateType"] == "Differential"
+    if differential and payload["listVersion"] <= point.auth.list.version:
+        return {"status": "VersionMismatch"}
+    try:
+        await _update(point, differential, payload["listVersion"], payload.get("localAuthorizationList", ()))
+    except (OSError, ValueError) as error:
+        point.log.add("warning", "ocpp", "local_list_refused", "SendLocalList failed: %s" % error)
+        return {"status": "Failed"}
+    return {"status": "Accepted"}
+
+
+async def _update(point, differential: bool, version: int, entries) -> None:
+    """OSError when flash refuses, ValueError for an update that is not allowed: the old list is still there."""
+    tags = point.auth.list
+    most = point.config["SendLocalListMaxLength"]
+    if len(entries) > most:
+        raise ValueError("localAuthorizationList: %d entries; allowed: up to %d" % (len(entries), most))
+    if version < 0:
+        # Below stands only -1, for a list that is not supported.
+        raise ValueError("listVersion: %d; allowed: from 0" % version)
+    changes = await _changes(entries, differential)
+
+    def old():
+        return tags.lines() if differential else ()
+
+    count = await _through(_merged(old(), changes))
+    most = point.config["LocalAuthListMaxLength"]
+    if count > most:
+        raise ValueError("the list would have %d entries; allowed: up to %d" % (count, most))
+    if count and not version:
+        raise ValueError("listVersion: 0; allowed for an empty list only")
+    # An empty list has the version 0, whatever the update's (5.10).
+    await _through(tags.write(version if count else 0, _merged(old(), changes)), 1)
+    point.log.add("info", "ocpp", "local_list", "local list: version %d, %d entries" % (tags.version, count))
+    await _forget(point, changes)
+
+
+async def _changes(entries, differential: bool) -> dict:
+    """The new line, b"" for an entry to be removed, for each beginning of a line."""
+    changes = {}
+    for entry in entries:
+        start = key(entry["idTag"])
+        info = entry.get("idTagInfo")
+        if start in changes:
+            raise ValueError("localAuthorizationList: an idTag is there twice (entry %d)" % (len(changes) + 1))
+        if info is None and not differential:
+            raise ValueError("idTagInfo: missing in entry %d; required in a full list" % (len(changes) + 1))
+        changes[start] = b"" if info is None else line(entry["idTag"], info)
+        if len(changes) % _SLICE == 0:
+            await asyncio.sleep_ms(0)
+    return changes
+
+
+def _merged(old, changes: dict):
+    """The lines of `old` with `changes` made."""
+    left = dict(changes)
+    for text in old:
+        text = left.pop(key(tag_of(text)), text)
+        if text:
+            yield text
+    for text in left.values():
+        if text:
+            yield text
+
+
+async def _through(steps, slice_steps: int = _SLICE) -> int:
+    """Go through a generator, letting others run after each `slice_steps`; closes it if that is cancelled."""
+    count = 0
+    try:
+        for _ in steps:
+            count += 1
+            if count % slice_steps == 0:
+                await asyncio.sleep_ms(0)
+    finally:
+        steps.close()
+    return count
+
+
+async def _forget(point, changes: dict) -> None:
+    """Take what is listed now out of the cache (3.5.3), or it would count again when it is listed no more."""
+    cache = point.auth.cache
+
+    def kept():
+        for text in cache.lines():
+            if not changes.get(key(tag_of(text))):
+                yield text
+
+    try:
+        if await _through(kept()) < cache.count:
+            cache.write_now(0, kept())
+    except OSError as error:
+        point.log.add("warning", "ocpp", "cache_not_kept", "authorization cache: flash refuses (%s)" % error)
+
+
+HANDLERS = {"GetLocalListVersion": _get_version, "SendLocalList": _send}
