@@ -2,8 +2,7 @@
 
 Of two files the newer whole one counts, and the other is the next to be written. A file is a line of JSON
 [sequence, version], a line [idTag, status, expiry in s since 1970, parentIdTag] for each tag, the last two left out
-where there are none, and a line with count and CRC-32 of all before it. Without that last line it is nothing, so power
-may be cut at any write.
+where there @
 """
 
 import json
@@ -14,7 +13,9 @@ from micropython import const
 
 from ocpp.timestamps import iso, parse
 
+# The last line: "#", six digits, a blank, eight hex digits, the end of the line.
 _END_BYTES = const(17)
+_CRC_AT = const(8)
 # Read in one go: a page of usual NOR flash twice, so that a lookup takes little heap and few reads.
 _PIECE_BYTES = const(512)
 # Lines between two yields, so that a step stays short.
@@ -82,6 +83,9 @@ class TagFile:
         """Make a copy the one in use if it is whole and the newest; False when it is there but not whole."""
         try:
             with open(self._path + str(slot), "rb") as file:
+                if not file.seek(0, 2):
+                    # Made, and power was cut before anything was in it.
+                    return True
                 end = self._end(file)
                 if end is None:
                     return False
@@ -90,7 +94,7 @@ class TagFile:
         except OSError as error:
             return error.errno == _ENOENT
         if sequence > self._sequence:
-            self._sequence, self.version, self.count, self._slot = sequence, version, int(end[1:7]), slot
+            self._sequence, self.version, self.count, self._slot = sequence, version, int(end[1 : _CRC_AT - 1]), slot
         return True
 
     def _end(self, file):
@@ -104,10 +108,10 @@ class TagFile:
             crc = crc32(piece[:size], crc)
             left -= size
         end = file.read(_END_BYTES)
-        return end if end[7:] == b" %08x\n" % crc else None
+        return end if end[_CRC_AT:] == b"%08x\n" % crc32(end[:_CRC_AT], crc) else None
 
     def find(self, id_tag: str, utc_s):
-        """What is known of an idTag as idTagInfo, None when it is not in the list; `utc_s` is the time, None when unknown."""
+        """What is known of an idTag as idTagInfo, None: it is not listed; `utc_s` is the time, None when unknown."""
         try:
             text = self.line_of(key(id_tag))
         except OSError as error:
@@ -167,7 +171,8 @@ class TagFile:
                     crc = crc32(data, crc)
                     data = b""
                     yield
-            file.write(data + b"#%06d %08x\n" % (count, crc32(data, crc)))
+            data += b"#%06d " % count
+            file.write(data + b"%08x\n" % crc32(data, crc))
         self._sequence, self.version, self.count, self._slot = sequence, version, count, slot
 
     def write_now(self, version: int, lines) -> None:
