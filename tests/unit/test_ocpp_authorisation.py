@@ -74,9 +74,9 @@ def test_the_cache_takes_every_status_and_keeps_it_over_a_restart():
     auth = Authorisation(one)
     for number, status in enumerate(STATUSES):
         auth.learn("T%d" % number, {"status": status, "parentIdTag": "G", "expiryDate": LATER})
-    for auth in (auth, Authorisation(one)):
+    for known in (auth, Authorisation(one)):
         for number, status in enumerate(STATUSES):
-            assert auth.local("t%d" % number) == {"status": status, "parentIdTag": "G", "expiryDate": LATER}
+            assert known.local("t%d" % number) == {"status": status, "parentIdTag": "G", "expiryDate": LATER}
 
 
 def test_the_newest_answer_replaces_what_the_cache_had():
@@ -156,8 +156,8 @@ def test_clear_cache_empties_the_cache_and_leaves_the_list():
     auth = listed(one, entry("L"))
     auth.learn("A", {"status": "Accepted"})
     assert auth.clear_cache() is True
-    for auth in (auth, Authorisation(one)):
-        assert auth.local("A") is None and auth.local("L") is not None
+    for known in (auth, Authorisation(one)):
+        assert known.local("A") is None and known.local("L") is not None
     auth.learn("A", {"status": "Accepted"})
     assert auth.local("A") is not None
 

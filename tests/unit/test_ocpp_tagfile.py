@@ -165,9 +165,9 @@ def test_a_write_given_up_leaves_the_old_list():
         assert (file.version, file.count) == (1, 3)
         assert file.find("TAG00002", NOW) and not file.find("TAG00003", NOW)
     writing.close()
-    for file in (file, opened(folder)[0]):
-        assert (file.version, file.count) == (1, 3)
-        assert file.find("TAG00002", NOW) and not file.find("TAG00003", NOW)
+    for left in (file, opened(folder)[0]):
+        assert (left.version, left.count) == (1, 3)
+        assert left.find("TAG00002", NOW) and not left.find("TAG00003", NOW)
     file.write_now(3, tags(60))
     assert opened(folder)[0].version == 3
 
