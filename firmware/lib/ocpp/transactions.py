@@ -1,0 +1,425 @@
+"""Transactions from begin to end, and the delivery of their messages; it decides about no charging.
+
+What is accepted here reaches the central system once, in order, whatever happens to link, power and clock: a message
+keeps its id until it is answered or given up, and a transaction that a restart interrupted is ended with the last
+register that was stored.
+
+Wear, measured by test_an_online_transaction_costs_few_erases on a littlefs of 128 blocks: an online transaction of
+8 h with a value each 60 s takes about 60 erases, 22,000 a year of one a day. On 128 blocks of 100,000 erases each
+that are 1.7 permille a year.
+"""
+
+import asyncio
+import json
+
+from micropython import const
+
+from ocpp import samples
+from ocpp.errors import CallError, CallTimeout, NotConnected
+from ocpp.queue import DRIFT_S, Queue
+from ocpp.timestamps import iso
+
+# A power cut costs the energy of this time at most.
+_CHECKPOINT_S = const(60)
+# A reset that was announced comes within this time or not at all.
+_RESET_S = const(60)
+# transactionData in its compact form: with a stop's other fields it fits into a record of 1,000 bytes, and makes a
+# message of about 5 KB. Begin and end get up to this each, which is 20 values.
+_DATA_BYTES = const(760)
+_EDGE_BYTES = const(350)
+# A record of values and its message: 550 bytes hold about 30 values, which are 4 KB on the wire.
+_VALUES_BYTES = const(550)
+# After a lost link, before it is looked whether there is a new one.
+_PAUSE_MS = const(1000)
+_LOGGED_CHARS = const(300)
+# The transactionId of one that the central system never gave an id (OCPP 1.6 errata 4.0, 3.18).
+_NO_ID = const(-1)
+
+
+class Transaction:
+    """One transaction as this boot began it.
+
+    `number` is local and rising, `transaction_id` the central system's (None before its answer, -1 when it never
+    answered), `stored` whether the start is on flash, `authorised` None, True or False after the central system's
+    word, `refused` the status with which it refused.
+    """
+
+    def __init__(self, number: int, stamp: list, id_tag: str, meter_start_wh: int):
+        self.number = number
+        self.stamp = stamp
+        self.id_tag = id_tag
+        self.parent_id_tag = None
+        self.transaction_id = None
+        self.meter_start_wh = meter_start_wh
+        self.meter_wh = meter_start_wh
+        self.reservation_id = None
+        self.authorised = None
+        self.refused = None
+        self.stored = True
+        # transactionData: the entry of the begin as JSON, and those that came since.
+        self.begin_data = None
+        self.data = []
+
+    @property
+    def start_utc(self):
+        """UTC in s at which it began, None when that was not known then."""
+        return self.stamp[2] or None
+
+
+def _dumps(value) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _entry(uptime: int, context: str, sampled) -> str:
+    """An entry of transactionData as JSON; of too many values those behind are left out."""
+    packed = samples.pack(sampled)
+    while True:
+        entry = _dumps([uptime, samples.number(samples.CONTEXTS, context), packed])
+        if len(entry) <= _EDGE_BYTES:
+            return entry
+        packed.pop()
+
+
+def _parts(sampled):
+    """Yield lists of packed values, each short enough for a record."""
+    part = []
+    size = 0
+    for entry in samples.pack(sampled):
+        length = len(_dumps(entry)) + 1
+        if size + length > _VALUES_BYTES and part:
+            yield part
+            part = []
+            size = 0
+        part.append(entry)
+        size += length
+    if part:
+        yield part
+
+
+class Transactions:
+    """The transaction of the one connector, and the messages of all that are not delivered.
+
+    `point` gives folder, stores, clock, log, config, auth, online, call and transaction_refused(transaction, status).
+    `restore` comes first after a start, then `run` delivers as long as it lives; `link` must be told whenever
+    `point.online` changes. `changed` holds functions without argument, called when `current` or its state changes.
+    """
+
+    def __init__(self, point):
+        self._point = point
+        self._clock = point.clock
+        self._log = point.log
+        self.queue = Queue(point.folder, point.stores("ocpp_queue"), point.clock, point.log)
+        self._store = point.stores("ocpp_run")
+        self.current = None
+        self.changed = []
+        self._news = asyncio.Event()
+        self._attempts = (0, 0)
+        self._saved_s = 0
+        self._saved_wh = 0
+        self._reset_reason = None
+        self._reset_s = 0
+        self._no_time_told = False
+
+    def _tell(self) -> None:
+        for function in self.changed:
+            function()
+
+    # The running transaction
+
+    def begin(self, id_tag: str, meter_wh: int, reservation_id=None, parent_id_tag=None, data=None) -> Transaction:
+        """Begin a transaction; its start is on flash when this returns, before any current may flow.
+
+        `data` are sampled values (context Transaction.Begin) for transactionData. Full when there is no room: nothing
+        began. When flash refuses, the transaction goes on in RAM with `stored` False. One that still ran is ended.
+        """
+        if self.current:
+            self._log.add("warning", "ocpp", "superseded", "a transaction still ran as the next began")
+            self.end("Other", meter_wh)
+        stamp = self.queue.stamp()
+        transaction = Transaction(0, stamp, id_tag, meter_wh)
+        if data:
+            transaction.begin_data = _entry(stamp[1], "Transaction.Begin", data)
+        entry = json.loads(transaction.begin_data) if data else 0
+        transaction.number, transaction.stored = self._append("start", stamp + [id_tag, meter_wh, reservation_id, entry])
+        transaction.reservation_id = reservation_id
+        transaction.parent_id_tag = parent_id_tag
+        self.current = transaction
+        self._saved_s = stamp[1]
+        self._saved_wh = meter_wh
+        self._reset_reason = None
+        self._tell()
+        return transaction
+
+    def _append(self, kind: str, record: list) -> tuple:
+        """Queue a record -> its number, and whether it is where it has to be."""
+        try:
+            number = self.queue.append(kind, record)
+            stored = True
+        except OSError:
+            # Logged by the queue, which has it in RAM.
+            number = self.queue.last
+            stored = False
+        self._news.set()
+        return number, stored
+
+    def checkpoint(self, meter_wh: int) -> None:
+        """Keep the register of the running transaction, on flash at most each 60 s; call it as often as it changes."""
+        transaction = self.current
+        if transaction is None:
+            return
+        transaction.meter_wh = max(transaction.meter_wh, meter_wh)
+        waited_s = self._clock.uptime_s() - self._saved_s
+        if waited_s >= _CHECKPOINT_S and transaction.meter_wh > self._saved_wh:
+            self._save()
+
+    def _save(self) -> None:
+        transaction = self.current
+        stamp = self.queue.stamp()
+        self._saved_s = self._clock.uptime_s()
+        self._saved_wh = transaction.meter_wh
+        if self._saved_s - self._reset_s > _RESET_S:
+            self._reset_reason = None
+        try:
+            self._store.save([transaction.number, transaction.meter_wh, self._reset_reason] + stamp)
+        except OSError as error:
+            self.queue.refused(error)
+
+    def expect_reset(self, reason: str) -> None:
+        """A reset is about to come: a transaction that it interrupts is ended with this reason, not with PowerLoss."""
+        if self.current:
+            self._reset_reason = reason
+            self._reset_s = self._clock.uptime_s()
+            self._save()
+
+    def values(self, sampled: list, context: str, utc=None, connector: int = 1) -> None:
+        """Queue meter values; `utc` (s) is the instant that they were sampled for, None for now.
+
+        On connector 1 they belong to the running transaction, if there is one.
+        """
+        transaction = self.current if connector else None
+        if transaction:
+            # Before they leave: a stop after a power cut must not be earlier or lower than what it follows.
+            transaction.meter_wh = max(transaction.meter_wh, samples.register_wh(sampled) or 0)
+            self._save()
+        head = self.queue.stamp(utc)
+        head += [connector, transaction.number if transaction else 0, samples.number(samples.CONTEXTS, context)]
+        for part in _parts(sampled):
+            self._append("values", head + [part])
+
+    def stop_data(self, sampled: list, context: str, utc=None) -> None:
+        """Remember values for the transactionData of the running transaction; when room is short the oldest go."""
+        if self.current and sampled:
+            data = self.current.data
+            data.append(_entry(self.queue.stamp(utc)[1], context, sampled))
+            while sum(map(len, data)) > _DATA_BYTES:
+                del data[0]
+
+    def end(self, reason, meter_wh: int, id_tag=None, data=None) -> None:
+        """End the running transaction, if there is one; its stop is on flash when this returns.
+
+        `reason` is one of OCPP 1.6, 7.36 Reason or None, `id_tag` who ended it, `data` sampled values (context
+        Transaction.End). When flash refuses, the stop is kept in RAM and written later.
+        """
+        transaction = self.current
+        if transaction is None:
+            return
+        stamp = self.queue.stamp()
+        last = _entry(stamp[1], "Transaction.End", data) if data else None
+        transaction.meter_wh = max(transaction.meter_wh, meter_wh)
+        self._stop(transaction, stamp, reason, id_tag, last)
+        self.current = None
+        self._tell()
+
+    def _stop(self, transaction, stamp: list, reason, id_tag, last) -> None:
+        edges = [entry for entry in (transaction.begin_data, last) if entry]
+        between = transaction.data
+        while between and sum(map(len, edges + between)) > _DATA_BYTES:
+            del between[0]
+        if last:
+            between.append(edges.pop())
+        data = [json.loads(entry) for entry in edges + between]
+        record = stamp + [transaction.number, transaction.meter_wh, reason, id_tag]
+        self._append("stop", record + [data] if data else record)
+
+    def restore(self):
+        """End the transaction that the last restart interrupted, and return it; None without one.
+
+        It ends with the last register and time stored, for the reason that was expected or else PowerLoss.
+        """
+        found = self.queue.unfinished()
+        if found is None:
+            return None
+        number, record = found
+        stamp = record[:3]
+        id_tag, meter_wh, reservation_id, entry = record[3:]
+        transaction = Transaction(number, stamp, id_tag, meter_wh)
+        transaction.reservation_id = reservation_id
+        transaction.begin_data = _dumps(entry) if entry else None
+        reason = None
+        kept = self._store.load()
+        if isinstance(kept, list) and len(kept) == 6 and kept[0] == number:
+            transaction.meter_wh = max(meter_wh, kept[1])
+            reason = kept[2]
+            stamp = kept[3:]
+        self._stop(transaction, stamp, reason or "PowerLoss", None, None)
+        text = "transaction %d ended after a restart: %s, %d Wh" % (number, reason or "PowerLoss", transaction.meter_wh)
+        self._log.add("warning", "ocpp", "transaction_restored", text)
+        return transaction
+
+    # Delivery
+
+    def link(self, online: bool) -> None:
+        """`point.online` has changed. Values that only RAM has are written when it is lost."""
+        self.queue.online = online
+        if not online:
+            self.queue.flush()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver the messages in order, for ever."""
+        await self.queue.count()
+        while True:
+            self._news.clear()
+            head = self.queue.head() if self._point.online else None
+            if head is None or not await self._deliver(*head):
+                await self._news.wait()
+
+    async def _deliver(self, sequence: int, kind: str, record: list) -> bool:
+        """Send a message and take its answer; False when it has to wait for news of link or clock."""
+        utc = await self._utc(kind, record)
+        if utc is None:
+            self._tell_no_time()
+            return False
+        action, payload = self._message(kind, record, utc)
+        try:
+            answer = await self._point.call(action, payload, self.queue.message_id(sequence))
+        except NotConnected:
+            self.queue.flush()
+            await asyncio.sleep_ms(_PAUSE_MS)
+        except (CallError, CallTimeout) as error:
+            await self._failed(sequence, kind, record, utc, error)
+        else:
+            self._answered(sequence, kind, record, utc, answer)
+        return True
+
+    def _tell_no_time(self) -> None:
+        if not self._no_time_told:
+            self._no_time_told = True
+            self._log.add("warning", "ocpp", "no_time", "messages wait, as their time cannot be told without a clock")
+
+    # What is known of the transaction whose messages leave: number, id (0: none yet), UTC of the newest message, and
+    # the boot that it ran in with the UTC of that boot's start, as its start was told.
+
+    def _note(self) -> list:
+        note = self.queue.note
+        return note if len(note) == 5 else [0, 0, 0, 0, 0]
+
+    def _belongs(self, kind: str, record: list) -> bool:
+        """Whether a record is of the transaction whose start was the newest to leave."""
+        if kind == "start":
+            return False
+        return self._note()[0] == record[4 if kind == "values" else 3] != 0
+
+    async def _utc(self, kind: str, record: list):
+        """The UTC to send, None when it cannot be told.
+
+        Times of one transaction never go back: it keeps the clock that its start was told with, unless the
+        difference is what clocks drift by.
+        """
+        _, _, last, boot, origin = self._note()
+        stamp = record[:3]
+        utc = await self.queue.utc(stamp)
+        told = origin + stamp[1] if boot == stamp[0] and last else None
+        if not self._belongs(kind, record):
+            if utc is not None:
+                return utc
+            return await self.queue.earliest(stamp, last) if told is None else told
+        if told is not None and (utc is None or abs(utc - told) > DRIFT_S):
+            utc = told
+        return last if utc is None else max(utc, last)
+
+    def _message(self, kind: str, record: list, utc: int) -> tuple:
+        """(action, payload) of OCPP 1.6, chapter 6."""
+        if kind == "start":
+            payload = {"connectorId": 1, "idTag": record[3], "meterStart": record[4], "timestamp": iso(utc)}
+            if record[5] is not None:
+                payload["reservationId"] = record[5]
+            return "StartTransaction", payload
+        transaction_id = self._note()[1] if self._belongs(kind, record) else _NO_ID
+        if kind == "values":
+            connector, number, context, packed = record[3:]
+            value = {"timestamp": iso(utc), "sampledValue": samples.unpack(packed, context)}
+            payload = {"connectorId": connector, "meterValue": [value]}
+            if number:
+                payload["transactionId"] = transaction_id
+            return "MeterValues", payload
+        return "StopTransaction", self._stop_payload(record, utc, transaction_id)
+
+    def _stop_payload(self, record: list, utc: int, transaction_id: int) -> dict:
+        payload = {"transactionId": transaction_id, "meterStop": record[4], "timestamp": iso(utc)}
+        if record[5]:
+            payload["reason"] = record[5]
+        if record[6]:
+            payload["idTag"] = record[6]
+        if len(record) > 7:
+            _, _, _, boot, origin = self._note()
+            if not (self._belongs("stop", record) and boot == record[0]):
+                origin = utc - record[1]
+            payload["transactionData"] = [
+                {"timestamp": iso(min(origin + uptime, utc)), "sampledValue": samples.unpack(packed, context)}
+                for uptime, context, packed in record[7]
+            ]
+        return payload
+
+    def _noted(self, sequence: int, kind: str, record: list, utc: int, transaction_id=None) -> list:
+        """The note behind a message."""
+        if kind == "start":
+            return [sequence, transaction_id, utc, record[0], utc - record[1]]
+        note = list(self._note())
+        if self._belongs(kind, record):
+            note[2] = utc
+            if kind == "stop":
+                note[0] = 0
+        elif not note[0]:
+            # If nothing is known of that boot's time, what comes from it later keeps the distance.
+            note[2:] = utc, record[0], utc - record[1]
+        return note
+
+    def _answered(self, sequence: int, kind: str, record: list, utc: int, answer: dict) -> None:
+        note = self._noted(sequence, kind, record, utc, answer.get("transactionId"))
+        self.queue.done(sequence, note)
+        info = answer.get("idTagInfo")
+        if kind == "start":
+            self._started(sequence, record, answer["transactionId"], info)
+        elif kind == "stop" and info and record[6]:
+            self._point.auth.learn(record[6], info)
+
+    def _started(self, number: int, record: list, transaction_id: int, info: dict) -> None:
+        self._point.auth.learn(record[3], info)
+        transaction = self.current
+        if transaction is None or transaction.number != number:
+            return
+        transaction.transaction_id = transaction_id
+        transaction.authorised = info["status"] == "Accepted"
+        if not transaction.authorised:
+            transaction.refused = info["status"]
+            self._point.transaction_refused(transaction, info["status"])
+        self._tell()
+
+    async def _failed(self, sequence: int, kind: str, record: list, utc: int, error) -> None:
+        """Count an attempt that was not processed (OCPP 1.6, 3.7.1), and wait or give the message up."""
+        counted, attempts = self._attempts
+        attempts = attempts + 1 if counted == sequence else 1
+        self._attempts = sequence, attempts
+        config = self._point.config
+        if attempts < config["TransactionMessageAttempts"]:
+            text = "%s %d not processed: %r" % (kind, sequence, error)
+            self._log.add("warning", "ocpp", "message_refused", text)
+            await asyncio.sleep(config["TransactionMessageRetryInterval"] * attempts)
+            return
+        text = "%s %d given up after %d attempts: %r; it was %s" % (kind, sequence, attempts, error, record)
+        self._log.add("error", "ocpp", "message_dropped", text[:_LOGGED_CHARS])
+        self.queue.done(sequence, self._noted(sequence, kind, record, utc, _NO_ID))
+        if self.current and self.current.number == sequence:
+            self.current.transaction_id = _NO_ID
+            self._tell()
