@@ -1,0 +1,360 @@
+"""What charging profiles need seldom: reading them from a request or flash, clearing, the composite schedule.
+
+Loaded by `charging.py` for one call. Flash holds one store a profile and a list of the stores that count; the list
+is written last, so that a power cut leaves the old state or the new one.
+"""
+
+import asyncio
+from array import array
+
+from micropython import const
+
+from ocpp import errors
+from ocpp.charging import (
+    CONNECTOR,
+    DEFAULT,
+    DURATION,
+    ID,
+    LEVEL,
+    MAX,
+    PERIODS,
+    PURPOSE,
+    PURPOSES,
+    RECEIVED,
+    REPEAT,
+    SEQUENCE,
+    SIXTHS,
+    SLOT,
+    START,
+    TX,
+    WAITS,
+    WATTS,
+)
+from ocpp.timestamps import iso, parse
+
+_LIST = "ocpp_profiles"
+_STORE = "ocpp_profile%d"
+
+_DAY_S = const(86400)
+_WEEK_S = const(7 * 86400)
+# A recurring schedule without any date starts at 00:00 UTC, a weekly one on Mondays; 1970-01-05 was one.
+_MONDAY_S = const(4 * 86400)
+# Larger limits are as good as none, and 28 bits beside the phases stay within 31-bit integers.
+_MOST_TENTHS = const(0x0FFFFFFF)
+_MOST_S = const(0x3FFFFFFF)
+# The loop is given way after so many instants of a composite schedule (one takes up to 1 ms on a chip) ...
+_INSTANTS = const(3)
+# ... and the schedule ends after so many, which are 41 days of hourly changes.
+_MOST_INSTANTS = const(1000)
+
+
+def _check(field: str, value, low: int, high: int):
+    """The value; ValueError unless it is a number from `low` to `high`."""
+    if not low <= value <= high:
+        raise ValueError("%s: %s; allowed: %d to %d" % (field, value, low, high))
+    return value
+
+
+# From a request
+
+
+def install(charging, connector: int, payload: dict, remote: bool) -> str:
+    """See Charging.set."""
+    try:
+        profile = _read(charging, connector, payload, remote)
+        _put(charging, profile)
+    except (ValueError, OSError) as error:
+        text = "charging profile %d refused: %s" % (payload["chargingProfileId"], error)
+        level = "error" if isinstance(error, OSError) else "warning"
+        charging.point.log.add(level, "ocpp", "profile_refused", text)
+        return "Rejected"
+    return "Accepted"
+
+
+def _read(charging, connector: int, payload: dict, remote: bool) -> tuple:
+    """The profile of a checked request without sequence number and slot; ValueError says what is not allowed."""
+    config = charging.point.config
+    purpose = PURPOSES.index(payload["chargingProfilePurpose"])
+    level = _check("stackLevel", payload["stackLevel"], 0, config["ChargeProfileMaxStackLevel"])
+    # Section 3.13.1: the whole has a maximum, connectors have transactions.
+    _check("connectorId", connector, 1 if purpose == TX else 0, 0 if purpose == MAX else 1)
+    if remote or purpose == TX:
+        _check_transaction(charging.transaction, purpose, payload, remote)
+    begin, end = _time(payload, "validFrom"), _time(payload, "validTo")
+    if begin is not None and end is not None and end <= begin:
+        raise ValueError("validTo: %s; allowed: later than validFrom" % payload["validTo"])
+    schedule = payload["chargingSchedule"]
+    start, repeat = _start(payload, schedule, begin)
+    duration = schedule.get("duration")
+    if duration is not None:
+        _check("duration", duration, 1, _MOST_S)
+    periods = _periods(schedule["chargingSchedulePeriod"], config["ChargingScheduleMaxPeriods"])
+    watts = int(schedule["chargingRateUnit"] == "W")
+    received = charging.point.clock.utc_s() or 0
+    known = (payload["chargingProfileId"], purpose, level, connector, watts, start, repeat, duration)
+    return (0,) + known + (begin, end, received, periods, None, remote)
+
+
+def _check_transaction(transaction, purpose: int, payload: dict, remote: bool) -> None:
+    """A TxProfile needs a running transaction, or comes with a remote start and names none (3.13.1, 5.11, 5.16.2)."""
+    wanted = payload.get("transactionId")
+    if remote:
+        if purpose != TX:
+            raise ValueError("chargingProfilePurpose: %s; allowed with a remote start: TxProfile" % PURPOSES[purpose])
+        if wanted is not None:
+            raise ValueError("transactionId: %d; allowed with a remote start: none" % wanted)
+        if transaction is not None:
+            raise ValueError("a transaction is running")
+    elif transaction is None:
+        raise ValueError("TxProfile: no transaction is running")
+    elif wanted is not None and wanted != transaction.transaction_id:
+        raise ValueError("transactionId: %d; running: %s" % (wanted, transaction.transaction_id))
+
+
+def _time(holder: dict, field: str):
+    text = holder.get(field)
+    return None if text is None else parse(text)
+
+
+def _start(payload: dict, schedule: dict, begin) -> tuple:
+    """(START, REPEAT). Without startSchedule a schedule is relative to the start of charging (7.13).
+
+    A recurring one cannot be: without startSchedule it starts at validFrom, or at midnight UTC.
+    """
+    kind = payload["chargingProfileKind"]
+    start = None if kind == "Relative" else _time(schedule, "startSchedule")
+    if kind != "Recurring":
+        return start, 0
+    every = payload.get("recurrencyKind")
+    if every is None:
+        raise ValueError("recurrencyKind: none; allowed with Recurring: Daily, Weekly")
+    if start is None:
+        start = begin
+    if every == "Daily":
+        return 0 if start is None else start, _DAY_S
+    return _MONDAY_S if start is None else start, _WEEK_S
+
+
+def _periods(listed: list, most: int):
+    """PERIODS of a chargingSchedulePeriod list; neighbours of the same limit become one."""
+    _check("chargingSchedulePeriod: entries", len(listed), 1, most)
+    periods = array("I")
+    last_s, last = -1, None
+    for period in listed:
+        start_s = period["startPeriod"]
+        # Section 7.14: the first value is always 0.
+        _check("startPeriod", start_s, last_s + 1, _MOST_S if periods else 0)
+        phases = period.get("numberPhases")
+        if phases is None:
+            phases = 0
+        else:
+            _check("numberPhases", phases, 1, 3)
+        if period["limit"] < 0:
+            raise ValueError("limit: %s; allowed: 0 and more" % period["limit"])
+        limit = min(int(period["limit"] * 10 + 0.5), _MOST_TENTHS) << 2 | phases
+        if limit != last:
+            periods.append(start_s)
+            periods.append(limit)
+        last_s, last = start_s, limit
+    return periods
+
+
+def _rivals(profile: tuple, other: tuple) -> bool:
+    """Whether two profiles cannot both be installed: same id, or same purpose, level and connector (3.13.2)."""
+    return profile[ID] == other[ID] or profile[PURPOSE : CONNECTOR + 1] == other[PURPOSE : CONNECTOR + 1]
+
+
+def _same(profile: tuple, other: tuple) -> bool:
+    return profile[ID:RECEIVED] == other[ID:RECEIVED] and bytes(profile[PERIODS]) == bytes(other[PERIODS])
+
+
+def _put(charging, profile: tuple) -> None:
+    """Store a profile and let it count in place of its rivals. OSError when flash refuses, with nothing changed."""
+    kept, rivals = [], []
+    for other in charging.profiles:
+        if _rivals(profile, other) or (profile[WAITS] and other[WAITS]):
+            rivals.append(other)
+        else:
+            kept.append(other)
+    most = charging.point.config["MaxChargingProfilesInstalled"]
+    if len(kept) >= most:
+        raise ValueError("%d profiles are installed; allowed: up to %d" % (len(kept), most))
+    if profile[PURPOSE] == TX:
+        if any(other[SLOT] is not None for other in rivals):
+            _save_list(charging, kept)
+    elif len(rivals) == 1 and _same(profile, rivals[0]):
+        return  # said again, as some central systems do each minute: flash is spared
+    else:
+        profile = _keep(charging, profile, kept, rivals)
+    charging.replace(kept + [profile])
+
+
+def _keep(charging, profile: tuple, kept: list, rivals: list) -> tuple:
+    """Write a profile over its rival's store if there is one, else to a free one; returns it with its place."""
+    stored = [other[SLOT] for other in rivals if other[SLOT] is not None]
+    used = [other[SLOT] for other in kept]
+    slot = stored[0] if stored else 0
+    while slot in used:
+        slot += 1
+    charging.sequence += 1
+    profile = (charging.sequence,) + profile[ID:SLOT] + (slot, False)
+    value = list(profile[:PERIODS])
+    value.append(list(profile[PERIODS]))
+    charging.point.stores(_STORE % slot).save(value)
+    if len(stored) != 1:
+        try:
+            _save_list(charging, kept + [profile])
+        except OSError as error:
+            if not stored:
+                raise
+            # The new profile is stored already; its second rival loses against it at the next start.
+            charging.point.log.add("warning", "ocpp", "profile_list", "list of charging profiles not kept: %s" % error)
+    return profile
+
+
+def _save_list(charging, profiles: list) -> None:
+    """Keep which stores count and the least sequence number that each of them must have."""
+    value = [charging.sequence]
+    value.extend([profile[SLOT], profile[SEQUENCE]] for profile in profiles if profile[SLOT] is not None)
+    charging.point.stores(_LIST).save(value)
+
+
+def clear(charging, criteria: dict) -> str:
+    """See Charging.clear. An id names one profile; otherwise all that match the other fields go (5.4)."""
+    gone = [profile for profile in charging.profiles if _matches(profile, criteria)]
+    if not gone:
+        return "Unknown"
+    kept = [profile for profile in charging.profiles if profile not in gone]
+    if any(profile[SLOT] is not None for profile in gone):
+        try:
+            _save_list(charging, kept)
+        except OSError as error:
+            charging.point.log.add("error", "ocpp", "profile_list", "charging profiles not cleared: %s" % error)
+            raise errors.CallError(errors.INTERNAL, "flash refuses: %s" % error)
+    charging.replace(kept)
+    return "Accepted"
+
+
+def _matches(profile: tuple, criteria: dict) -> bool:
+    ident = criteria.get("id")
+    if ident is not None:
+        return profile[ID] == ident
+    purpose = criteria.get("chargingProfilePurpose")
+    return (
+        criteria.get("connectorId", profile[CONNECTOR]) == profile[CONNECTOR]
+        and criteria.get("stackLevel", profile[LEVEL]) == profile[LEVEL]
+        and (purpose is None or PURPOSES.index(purpose) == profile[PURPOSE])
+    )
+
+
+# From flash
+
+
+def load(charging) -> None:
+    """Read the profiles that count; one that is damaged is left out, and the log says so."""
+    stored = charging.point.stores(_LIST).load()
+    profiles = []
+    if _is_list(stored):
+        charging.sequence = stored[0]
+        for slot, least in stored[1:]:
+            profile = _revive(charging.point.stores(_STORE % slot).load(), slot, least)
+            if profile:
+                profiles.append(profile)
+            else:
+                text = "charging profile in store %d is damaged: it limits nothing any more" % slot
+                charging.point.log.add("error", "ocpp", "profile_lost", text)
+    elif stored is not None:
+        charging.point.log.add("error", "ocpp", "profile_lost", "list of charging profiles is damaged: none is in force")
+    profiles.sort(key=lambda profile: -profile[SEQUENCE])
+    kept = []
+    for profile in profiles:
+        charging.sequence = max(charging.sequence, profile[SEQUENCE])
+        # A power cut came before the older one was struck off the list.
+        if not any(_rivals(profile, newer) for newer in kept):
+            kept.append(profile)
+    charging.replace(kept)
+
+
+def _is_list(stored) -> bool:
+    if not isinstance(stored, list) or not stored or not isinstance(stored[0], int):
+        return False
+    return all(isinstance(entry, list) and _are_numbers(entry, 2) for entry in stored[1:])
+
+
+def _are_numbers(values, count: int) -> bool:
+    return len(values) == count and all(isinstance(value, int) and value >= 0 for value in values)
+
+
+def _revive(value, slot: int, least: int):
+    """The profile of a stored value, None when it is not one that this module wrote for that place."""
+    if not isinstance(value, list) or len(value) != PERIODS + 1 or not isinstance(value[PERIODS], list):
+        return None
+    if not _are_numbers(value[PURPOSE : WATTS + 1], WATTS + 1 - PURPOSE) or value[PURPOSE] > DEFAULT:
+        return None
+    numbers = [value[place] for place in (SEQUENCE, ID, REPEAT, RECEIVED)]
+    numbers.extend(given for given in value[DURATION:RECEIVED] + [value[START]] if given is not None)
+    periods = value[PERIODS]
+    if not all(isinstance(number, int) for number in numbers) or value[SEQUENCE] < least:
+        return None
+    if not periods or len(periods) % 2 or not _are_numbers(periods, len(periods)) or periods[0]:
+        return None
+    return tuple(value[:PERIODS]) + (array("I", periods), slot, False)
+
+
+# Composite schedule
+
+
+async def composite(charging, connector: int, duration_s: int, unit: str) -> dict:
+    """See Charging.composite. Without a transaction it is that of one that begins now.
+
+    Where nothing limits, the station's own largest current stands. With more periods than allowed it is shortened,
+    never made coarser. With one connector, the whole (connector 0) draws what connector 1 draws.
+    """
+    point = charging.point
+    now_s = point.clock.utc_s()
+    if now_s is None or duration_s < 1:
+        text = "composite schedule refused: %s" % ("time unknown" if now_s is None else "duration %d s" % duration_s)
+        point.log.add("warning", "ocpp", "schedule_refused", text)
+        return {"status": "Rejected"}
+    listed, covered_s = await _listed(charging, now_s, duration_s, unit)
+    start = iso(now_s)
+    schedule = {
+        "duration": covered_s,
+        "startSchedule": start,
+        "chargingRateUnit": unit,
+        "chargingSchedulePeriod": listed,
+    }
+    return {"status": "Accepted", "connectorId": connector, "scheduleStart": start, "chargingSchedule": schedule}
+
+
+async def _listed(charging, now_s: int, duration_s: int, unit: str) -> tuple:
+    """(chargingSchedulePeriod, seconds that it covers)."""
+    most = charging.point.config["ChargingScheduleMaxPeriods"]
+    profiles = charging.profiles
+    elapsed_s = charging.elapsed_s(charging.point.clock.uptime_s()) or 0
+    listed = []
+    last = None
+    offset_s = instants = 0
+    while offset_s < duration_s and instants < _MOST_INSTANTS:
+        profile, share, phases, rest_s = charging.at(profiles, now_s + offset_s, elapsed_s + offset_s)
+        found = _tenths(charging.point.station, profile, share, phases, unit)
+        if found != last:
+            if len(listed) == most:
+                break
+            tenths, phases = last = found
+            limit = tenths / 10 if tenths % 10 else tenths // 10
+            listed.append({"startPeriod": offset_s, "limit": limit, "numberPhases": phases})
+        offset_s = duration_s if rest_s is None else offset_s + rest_s
+        instants += 1
+        if instants % _INSTANTS == 0:
+            await asyncio.sleep_ms(0)
+    return listed, min(offset_s, duration_s)
+
+
+def _tenths(station, profile, share: int, phases: int, unit: str) -> tuple:
+    """(limit in tenths of `unit`, phases) of what Charging.at found."""
+    volts = station.volts()
+    if profile is None:
+        phases = station.phases()
+        share = station.max_ma() // 100 * SIXTHS * volts
+    return (share * phases // SIXTHS if unit == "W" else share // (SIXTHS * volts)), phases
