@@ -2,13 +2,13 @@
 
 import sys
 
+from ocpp.errors import CallError
+from ocpp.handlers.charging import HANDLERS
 from ocpp_charging_bench import DAY, T0, Bench, Stores, profile
 from storage_help import Log as StoreLog
 from storage_help import cut_everywhere
 from virtual_time import Record
 
-from ocpp.errors import CallError
-from ocpp.handlers.charging import HANDLERS
 from wallbox.storage.store import Store
 
 
@@ -219,7 +219,7 @@ def test_limits_in_watts_and_amperes_are_compared_as_current():
 
 def test_every_tenth_of_an_ampere_comes_out_as_it_went_in():
     bench = Bench()
-    for tenths in range(0, 330):
+    for tenths in range(330):
         bench.set(periods=((0, tenths / 10),))
         assert bench.ma() == tenths * 100, (tenths, bench.ma())
 
@@ -341,7 +341,8 @@ def test_a_transactions_profile_needs_that_transaction():
 
 def test_a_remote_starts_profile_waits_for_its_transaction():
     bench = Bench()
-    assert bench.set(remote=True, ident=5, purpose="TxProfile", kind="Relative", periods=((0, 10), (60, 8))) == "Accepted"
+    periods = ((0, 10), (60, 8))
+    assert bench.set(remote=True, ident=5, purpose="TxProfile", kind="Relative", periods=periods) == "Accepted"
     assert bench.ma() is None
     bench.pass_s(30)
     bench.begin(None)

@@ -140,7 +140,7 @@ class Charging:
         import ocpp.profiles as module
 
         if sys.modules.pop("ocpp.profiles", None):
-            del sys.modules["ocpp"].profiles
+            delattr(sys.modules["ocpp"], "profiles")
         return module
 
     def set(self, connector: int, profile: dict, remote: bool = False) -> str:

@@ -264,7 +264,7 @@ def load(charging) -> None:
                 text = "charging profile in store %d is damaged: it limits nothing any more" % slot
                 charging.point.log.add("error", "ocpp", "profile_lost", text)
     elif stored is not None:
-        charging.point.log.add("error", "ocpp", "profile_lost", "list of charging profiles is damaged: none is in force")
+        charging.point.log.add("error", "ocpp", "profile_lost", "the list of charging profiles is damaged: none holds")
     profiles.sort(key=lambda profile: -profile[SEQUENCE])
     kept = []
     for profile in profiles:
