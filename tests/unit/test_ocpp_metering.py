@@ -19,13 +19,14 @@ def rig(**config):
     point.station.measured.update({("Frequency", 0): "50.000", ("Energy.Active.Import.Register", 0): "1000"})
 
     def keep(kind):
-        def keeper(values, utc_s):
+        def keeper(values, context, utc_s):
             entry = values[0]
-            point.kept.append((point.clock.now_ms // 1000, kind, entry["measurand"], entry["context"], utc_s))
+            assert entry["context"] == context
+            point.kept.append((point.clock.now_ms // 1000, kind, entry["measurand"], context, utc_s))
 
         return keeper
 
-    point.transactions = Record(current=None, values=keep("values"), stop_values=keep("stop"))
+    point.transactions = Record(current=None, values=keep("values"), stop_data=keep("stop"))
     point.metering = Metering(point)
     return point
 
@@ -172,7 +173,7 @@ def test_data_of_a_stop_has_each_measurand_once():
     keys = ("StopTxnSampledData", "StopTxnAlignedData")
     names = [entry["measurand"] for entry in point.metering.data(keys, "Transaction.Begin")]
     assert names == ["Frequency", "Energy.Active.Import.Register"]
-    assert rig().metering.data(keys, "Transaction.Begin") is None
+    assert rig().metering.data(keys, "Transaction.Begin") == []
 
 
 def test_a_trigger_sends_values_at_once_with_the_transaction_that_runs():

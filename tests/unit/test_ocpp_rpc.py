@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 
-from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
+from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.rpc import MessageIds, Rpc
 from virtual_time import Log, VirtualTime
 
@@ -297,6 +297,21 @@ async def test_a_refusal_of_the_handler_becomes_a_callerror():
     await bench.receive([2, "s1", "Reset", {}])
     assert bench.link.sent == [[4, "s1", "NotSupported", "x" * 255, {"why": 1}]]
     assert bench.log.entries == []
+
+
+async def test_a_handler_that_is_silent_sends_nothing_and_is_asked_again():
+    asked = []
+
+    async def silent(action, _payload):
+        asked.append(action)
+        raise Silent()
+
+    bench = Bench(silent)
+    bench.rpc.sent.append(lambda: asked.append("sent"))
+    await bench.receive([2, "s1", "Reset", {}])
+    await bench.receive([2, "s1", "Reset", {}])
+    assert asked == ["Reset", "Reset"]
+    assert bench.link.sent == [] and bench.log.entries == []
 
 
 async def test_a_crash_of_the_handler_is_logged_and_the_next_call_is_handled():

@@ -32,6 +32,10 @@ class CallError(OcppError):
         self.details = {} if details is None else details
 
 
+class Silent(OcppError):
+    """A CALL of the central system gets no answer, since it has rejected this charge point (OCPP 1.6, 4.2)."""
+
+
 class NotConnected(OcppError):
     """There is no link, or it ended before the answer came."""
 

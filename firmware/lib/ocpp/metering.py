@@ -5,7 +5,7 @@ from time import ticks_add, ticks_diff
 
 from micropython import const
 from ocpp import timestamps
-from ocpp.errors import CallError, CallTimeout, OcppError
+from ocpp.errors import OcppError
 
 _DAY_S = const(86_400)
 # An unknown clock is asked for again after this long; a grid needs the time of day.
@@ -86,16 +86,12 @@ class Metering:
         self._changed.set()
 
     def data(self, keys, context: str):
-        """One meterValue {"timestamp", "sampledValue"} of the measurands of `keys`, None when they name none."""
+        """The sampled values of the measurands that the lists `keys` name, each once."""
         config = self._point.config
         names = []
         for key in keys:
             names += [name for name in config[key] if name not in names]
-        return self._value(names, context) if names else None
-
-    def _value(self, names, context: str):
-        values = sample(self._point.station, names, context)
-        return values or None
+        return sample(self._point.station, names, context)
 
     async def run(self) -> None:
         """Sample when it is time."""
@@ -156,15 +152,15 @@ class Metering:
     def _keep(self, key: str, stop_key: str, context: str, utc_s) -> None:
         point = self._point
         point.station.keep_energy()
-        for name, keep in ((key, point.transactions.values), (stop_key, point.transactions.stop_values)):
-            values = self._value(point.config[name], context) if point.config[name] else None
+        for name, keep in ((key, point.transactions.values), (stop_key, point.transactions.stop_data)):
+            values = sample(point.station, point.config[name], context)
             if values:
-                keep(values, utc_s)
+                keep(values, context, utc_s)
 
     async def trigger(self) -> None:
         """Send the values of MeterValuesSampledData now (TriggerMessage)."""
         point = self._point
-        values = self._value(point.config["MeterValuesSampledData"], TRIGGER)
+        values = sample(point.station, point.config["MeterValuesSampledData"], TRIGGER)
         if not values:
             return
         payload = {"connectorId": 1, "meterValue": [{"timestamp": self._now(), "sampledValue": values}]}
@@ -173,7 +169,7 @@ class Metering:
             payload["transactionId"] = current.transaction_id
         try:
             await point.call("MeterValues", payload, triggered=True)
-        except (CallError, CallTimeout, OcppError) as error:
+        except OcppError as error:
             point.log.add("warning", "ocpp", "values_not_told", "triggered MeterValues failed: %s" % error)
 
     def _now(self) -> str:

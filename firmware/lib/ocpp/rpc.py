@@ -8,7 +8,7 @@ from time import ticks_add, ticks_diff
 
 from micropython import const
 
-from ocpp.errors import FORMATION, GENERIC, INTERNAL, CallError, CallTimeout, NotConnected, OcppError
+from ocpp.errors import FORMATION, GENERIC, INTERNAL, CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.frames import ID_ECHOED, call_id, parse
 
 _CALL = const(2)
@@ -74,7 +74,8 @@ class _Call:
 class Rpc:
     """CALLs in both directions on one open WebSocket.
 
-    `handle(action, payload)` is a coroutine function that returns the payload of the answer or raises CallError. It is
+    `handle(action, payload)` is a coroutine function that returns the payload of the answer or raises CallError, or
+    Silent when there is to be no answer. It is
     awaited for one CALL of the peer at a time, in order, and cancelled when the link ends or after 60 s.
     `timeout_s` is how long an answer is waited for. `sent` holds functions that are called, once, after the answer to
     the CALL in hand has been sent; they are forgotten when it cannot be.
@@ -281,6 +282,10 @@ class Rpc:
         self._calls -= 1
         self._chars -= call.chars
         text = await self._result(call)
+        if not text:
+            self.sent = []
+            self._lately.remove(call)
+            return
         if len(text) <= _REMEMBERED_CHARS:
             call.answer = text
         else:
@@ -298,13 +303,15 @@ class Rpc:
             self._log.add("error", "ocpp", "handler_failed", "after an answer: %r" % error)
 
     async def _result(self, call: _Call) -> str:
-        """The text of the answer to a CALL."""
+        """The text of the answer to a CALL, "" for none."""
         action = call.action
         try:
             answer = await asyncio.wait_for_ms(self._handle(action, call.take()), _HANDLER_MS)
             return _dump([_CALLRESULT, call.message_id, answer])
         except CallError as error:
             refusal = error
+        except Silent:
+            return ""
         except Exception as error:
             self._log.add("error", "ocpp", "handler_failed", "%s: %r" % (action[:_SHOWN], error))
             refusal = CallError(INTERNAL, "%s failed" % action[:_SHOWN])

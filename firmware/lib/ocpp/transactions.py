@@ -11,6 +11,7 @@ that are 1.7 permille a year.
 
 import asyncio
 import json
+from time import ticks_add, ticks_diff
 
 from micropython import const
 
@@ -31,6 +32,8 @@ _EDGE_BYTES = const(350)
 _VALUES_BYTES = const(550)
 # After a lost link, before it is looked whether there is a new one.
 _PAUSE_MS = const(1000)
+# Before a reset it is looked so often whether all is delivered.
+_LOOK_MS = const(50)
 _LOGGED_CHARS = const(300)
 # The transactionId of one that the central system never gave an id (OCPP 1.6 errata 4.0, 3.18).
 _NO_ID = const(-1)
@@ -274,6 +277,15 @@ class Transactions:
         if not online:
             self.queue.flush()
         self._news.set()
+
+    async def delivered(self, ms: int) -> bool:
+        """Wait until nothing waits for delivery, `ms` at most -> whether that came to be."""
+        until = ticks_add(self._clock.ticks_ms(), ms)
+        while self.queue.head() is not None:
+            if ticks_diff(until, self._clock.ticks_ms()) <= 0:
+                return False
+            await asyncio.sleep_ms(_LOOK_MS)
+        return True
 
     async def run(self) -> None:
         """Deliver the messages in order, for ever."""
