@@ -37,7 +37,8 @@ class InvariantBroken(AssertionError):
 class Simulator:
     """One simulator process and a connection to its control API.
 
-    `virtual`: virtual time, which moves only in advance() and until(); without it, real time and wait_for().
+    `virtual`: virtual time, which moves only in advance() and until(); without it, real time and wait_for(), in which
+    the board runs `speed` (1..100) times faster than the host.
     `settings`: settings of the first boot. `data`: folder of the flash image, kept between runs.
     `heap`: MicroPython's heap. `options`: further options of boards/simulator/run.py.
     `program`: what to start in the place of that file, with its own arguments.
@@ -48,6 +49,7 @@ class Simulator:
         self,
         *,
         virtual: bool = True,
+        speed: int = 1,
         seed: int = 1,
         factory: bool = False,
         settings: dict[str, Any] | None = None,
@@ -65,6 +67,8 @@ class Simulator:
         self._command += ["--control", "0", "--seed", str(seed)]
         if virtual:
             self._command.append("--virtual")
+        if speed != 1:
+            self._command += ["--speed", str(speed)]
         if factory:
             self._command.append("--factory")
         if settings is not None:

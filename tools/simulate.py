@@ -31,6 +31,7 @@ HEAP = "8M"
 DEFAULT_CONTROL_PORT = 7061
 DEFAULT_WEB_PORT = 8061
 DEATH_GRACE_S = 1.0
+MAX_SPEED = 100
 EXIT_FAILED = 1
 
 
@@ -43,6 +44,14 @@ def port(text: str) -> int:
     number = int(text) if text.isdecimal() else -1
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; allowed: 0..65535, 0 is any free one")
+    return number
+
+
+def speed(text: str) -> int:
+    """Argparse type of how many times faster than the host the board runs."""
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= MAX_SPEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; allowed: 1..{MAX_SPEED}")
     return number
 
 
@@ -78,7 +87,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="component tolerances and chance (0)")
     parser.add_argument("--virtual", action="store_true", help="virtual time: it moves only when it is advanced")
     parser.add_argument("--radio", type=port, metavar="PORT", help="virtual Bluetooth radio for phones at this port")
+    parser.add_argument("--speed", type=speed, default=1, metavar="N", help="real time N times faster, 1..100 (1)")
     options = parser.parse_args(arguments)
+    if options.virtual and options.speed != 1:
+        parser.error("--speed: not allowed with --virtual, in which time moves only when it is advanced")
     if options.virtual and options.radio is not None:
         parser.error("--radio: not allowed with --virtual, since phones live in real time")
     return options
@@ -116,6 +128,8 @@ def firmware_command(options: argparse.Namespace, rs485: str | None) -> list[str
     for name in ("data", "settings"):
         if getattr(options, name):
             command += [f"--{name}", str(getattr(options, name).absolute())]
+    if options.speed != 1:
+        command += ["--speed", str(options.speed)]
     if options.ocpp:
         command += ["--ocpp", options.ocpp]
     if rs485:
@@ -197,7 +211,8 @@ class Simulator:
 
     async def _start_firmware(self) -> Child:
         rs485 = None
-        if not self._options.virtual:
+        # A real meter answers in the host's time; at another the simulated one does.
+        if not self._options.virtual and self._options.speed == 1:
             self._meter = MeterPeer(self._measured)
             rs485 = await asyncio.to_thread(self._meter.start)
         firmware = self._firmware = Child("the firmware", firmware_command(self._options, rs485), ROOT)

@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import sys
+import time
 from asyncio import core
 
 from commands import Commands
 from control import Server
 from micropython import const
-from realtime import RealTime
+from realtime import Pace, RealTime
 from record import Record
 from script import Script
 from virtual import VirtualTime
@@ -21,6 +22,7 @@ _CRASHES = const(5)
 _RESETS = const(100)
 _SOUND_MS = const(60_000)  # a run that lasted longer than this was no failed start
 _CRASH_PAUSE_MS = const(1_000)
+_NS_PER_MS = const(1_000_000)
 # What the simulator itself consists of stays loaded when the firmware goes.
 _OURS = ("plant", "asyncio", "invariants", "trace_player", "references")
 
@@ -36,10 +38,10 @@ def _say(*words) -> None:
 class Bench:
     """Plant, time, control API and the running firmware."""
 
-    def __init__(self, plant, port: int, virtual: bool, exact: bool, script: str = "", trace: str = ""):
+    def __init__(self, plant, port: int, virtual: bool, exact: bool, script: str = "", trace: str = "", speed: int = 1):
         """Listen on `port`, or follow the file `script` or `trace`; OSError when that cannot be had.
 
-        From now on nobody else may advance the plant.
+        In real time the board runs `speed` times faster than the host. From now on nobody else may advance the plant.
         """
         self.plant = plant
         self.record = Record()
@@ -69,6 +71,11 @@ class Bench:
             core.ticks = board.virtual_ticks = self.virtual.ticks_ms
             board.ticker = self.virtual.ticker
             board.poll = self.virtual.poll
+        elif speed > 1:
+            pace = Pace(speed)
+            core.ticks = board.virtual_ticks = pace.ticks_ms
+            board.epoch_ms = time.time_ns() // _NS_PER_MS - plant.now_ms
+            self._time = RealTime(plant, self._server, pace)
         else:
             self._time = RealTime(plant, self._server)
         core.IOQueue = self._time.make_queue

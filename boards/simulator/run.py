@@ -9,6 +9,7 @@ _HERE = "boards/simulator/run.py"
 _FOLDERS = ("firmware", "firmware/lib", "boards/simulator", ".venv/micropython")
 _EXIT_USAGE = 2
 _MAX_SEED = 0xFFFFFFFF
+_MAX_SPEED = 100
 
 _print = builtins.print
 
@@ -39,6 +40,7 @@ def _parse():
     add("--rs485", default="", help="path of a pty with a real Modbus meter behind it")
     add("--ble", type=int, default=-1, help="port for a radio process, 0 is any free one (none)")
     add("--virtual", action="store_true", help="virtual time: it moves only by `advance`")
+    add("--speed", type=int, default=1, help="real time only: the board runs so many times faster, 1..100 (1)")
     add("--script", default="", help="file of timed requests to follow instead of listening (needs --virtual)")
     add("--trace", default="", help="file of house loads and sun to play and measure (needs --virtual)")
     add("--exact", action="store_true", help="virtual time without leaving out idle ticks (slow)")
@@ -55,6 +57,12 @@ def _check(options) -> None:
         raise UsageError("--ble: %d is not allowed; allowed: 0..65535" % options.ble)
     if options.virtual and options.ble >= 0:
         raise UsageError("--ble: not allowed with --virtual, in which requests of the control API play the central")
+    if not 1 <= options.speed <= _MAX_SPEED:
+        raise UsageError("--speed: %d is not allowed; allowed: 1..%d" % (options.speed, _MAX_SPEED))
+    if options.speed > 1 and options.virtual:
+        raise UsageError("--speed: not allowed with --virtual, in which time moves by `advance`")
+    if options.speed > 1 and options.rs485:
+        raise UsageError("--speed: not allowed with --rs485, since a real meter answers in the host's time")
     if options.exact and not options.virtual:
         raise UsageError("--exact: not allowed in real time; add --virtual")
     for name in ("script", "trace"):
@@ -152,7 +160,15 @@ def main() -> int:
     try:
         plant = _make_plant(options)
         try:
-            bench = Bench(plant, options.control, options.virtual, options.exact, options.script, options.trace)
+            bench = Bench(
+                plant,
+                options.control,
+                options.virtual,
+                options.exact,
+                options.script,
+                options.trace,
+                options.speed,
+            )
         except OSError as error:
             path = options.script or options.trace
             what = "--script, --trace: %s" % path if path else "--control: port %d" % options.control

@@ -1,4 +1,4 @@
-"""Clock of the simulated board: the host's, or the virtual one that the simulator sets in `plant.board`."""
+"""Clock of the simulated board: the host's, or the virtual or faster one that the simulator sets in `plant.board`."""
 
 import time
 
@@ -6,11 +6,10 @@ from micropython import const
 
 from plant import board
 
-_EPOCH_MS = const(1_767_225_600_000)  # 2026-01-01T00:00:00Z, when virtual time starts
 _NS_PER_MS = const(1_000_000)
 
-# Virtual time only: a callable for ticks_ms(), a factory f(period_ms, next_due_ms) for the control loop's
-# ticker, and a pause f(period_ms, rest_ms) that grows while nothing happens. None: host time.
+# A callable for ticks_ms(); in virtual time also a factory f(period_ms, next_due_ms) for the control loop's ticker, and a
+# pause f(period_ms, rest_ms) that grows while nothing happens. None: host time.
 virtual_ticks = board.virtual_ticks
 ticker = board.ticker
 poll = board.poll
@@ -27,7 +26,8 @@ def ticks_ms() -> int:
 
 def _reference_ms() -> int:
     if virtual_ticks is not None:
-        return _EPOCH_MS + board.plant.now_ms
+        board.plant.sync()
+        return board.epoch_ms + board.plant.now_ms
     return time.time_ns() // _NS_PER_MS
 
 

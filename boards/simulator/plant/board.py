@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 plant: "Plant" = None  # type: ignore
 # Path of a pty with a real Modbus peer on its other end; None: the plant's own meter answers.
 rs485_path = None
-# Virtual time: callable for hal.clock.ticks_ms(), factory for hal.clock.ticker, hal.clock.poll. None: host time.
+# Virtual time, or real time at another speed: callable for hal.clock.ticks_ms(), and UTC in ms when the plant's time
+# was 0. None: host time.
 virtual_ticks = None
+epoch_ms = 1_767_225_600_000  # 2026-01-01T00:00:00Z, when virtual time starts
+# Virtual time only: factory for hal.clock.ticker, and hal.clock.poll.
 ticker = None
 poll = None
 # What was set into the real-time clock, as a shift in ms; its battery keeps it over restarts.
