@@ -217,6 +217,7 @@ class Bench:
     def _unload(self) -> None:
         """Forget everything of the firmware, so that the next start finds none of it."""
         self.app = None
+        self.plant.cut_links()
         if "hal.flash" in sys.modules:
             sys.modules["hal.flash"].unmount()
         for name in list(sys.modules):

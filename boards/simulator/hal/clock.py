@@ -8,8 +8,8 @@ from plant import board
 
 _NS_PER_MS = const(1_000_000)
 
-# A callable for ticks_ms(); in virtual time also a factory f(period_ms, next_due_ms) for the control loop's ticker, and a
-# pause f(period_ms, rest_ms) that grows while nothing happens. None: host time.
+# A callable for ticks_ms(); in virtual time also a factory f(period_ms, next_due_ms) for the control loop's ticker,
+# and a pause f(period_ms, rest_ms) that grows while nothing happens. None: host time.
 virtual_ticks = board.virtual_ticks
 ticker = board.ticker
 poll = board.poll

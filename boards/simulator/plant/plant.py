@@ -77,6 +77,8 @@ class Plant(Scheduler):
         self.reset_cause = "power_on"
         self.contact_closed = False
         self.network_up = True
+        # The firmware's connections to elsewhere, each with `cut()`.
+        self.links = []
         self._ticks_ms = time.ticks_ms
         self._host_ticks = 0
         self._card_slot = self.slot(self._card_leaves)
@@ -209,6 +211,13 @@ class Plant(Scheduler):
     def network(self, up: bool) -> None:
         """Let the communication module and its links work, or not."""
         self.network_up = check.flag("up", up)
+        if not up:
+            self.cut_links()
+
+    def cut_links(self) -> None:
+        """Drop all connections, as a module does that is without supply or is started anew."""
+        while self.links:
+            self.links.pop().cut()
 
     def tap(self, uid) -> None:
         """Hold a card with a UID of 4, 7 or 10 bytes to the reader for half a second."""
