@@ -48,7 +48,7 @@ class Pace:
         target = _ORIGIN_US + time.ticks_diff(seen, self._start_us) * self._speed
         excess = target - self._now_us - _MAX_DEBT_US
         if excess > 0:
-            self._start_us += excess // self._speed
+            self._start_us = time.ticks_add(self._start_us, excess // self._speed)
             target -= excess
         return target
 

@@ -173,3 +173,17 @@ def test_the_watchdog_restarts_a_firmware_that_stops_feeding_it(tmp_path):
         box.advance(0.2)
         assert box.state()["uptime_ms"] == 100
         assert box.log(code="start")[-1]["text"].endswith("watchdog")
+
+
+def test_ocpp_configuration_keys_of_the_settings_are_stored_as_texts(simulator, tmp_path):
+    wanted = {"HeartbeatInterval": 30, "LocalPreAuthorize": True, "StopTxnSampledData": ["Voltage", "Power.Offered"]}
+    with simulator(settings={"name": "box", "ocpp": wanted}, data=tmp_path) as box:
+        assert box.settings()["name"] == "box"
+    image = (tmp_path / "flash.bin").read_bytes()
+    for text in (b'"HeartbeatInterval": "30"', b'"LocalPreAuthorize": "true"', b'"Voltage,Power.Offered"'):
+        assert text in image
+    bad = tmp_path / "bad.json"
+    for value in ("3", '{"HeartbeatInterval": 1.5}'):
+        bad.write_text(f'{{"ocpp": {value}}}')
+        ended = run("--settings", str(bad))
+        assert ended.returncode == 2 and "ocpp: " in ended.stderr and "allowed: " in ended.stderr

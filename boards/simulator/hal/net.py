@@ -31,6 +31,11 @@ class _Gone(io.IOBase):
     readinto = readline = write = read
 
 
+def _writable(stream):
+    """Awaitable that waits until `stream` can be written to."""
+    yield core._io_queue.queue_write(stream)
+
+
 class _Link(asyncio.StreamReader):
     """A connection as asyncio has it, for reading and writing, that the loss of the network cuts.
 
@@ -52,17 +57,13 @@ class _Link(asyncio.StreamReader):
         except OSError as error:
             if error.errno != errno.EINPROGRESS:
                 raise
-            await self._writable()
+            await _writable(self._socket)  # type: ignore
             if type(self.s) is _Gone:
                 raise OSError(errno.ECONNABORTED)
             # Asked again, Linux tells how the first attempt ended.
             self._socket.connect(address)
         if ssl is not None:
             self.s = ssl.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
-
-    def _writable(self):
-        """Wait until the socket can be written to."""
-        yield core._io_queue.queue_write(self.s)
 
     async def wait_closed(self) -> None:
         """Close the connection; whoever waits for it gets OSError."""
