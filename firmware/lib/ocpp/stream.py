@@ -105,12 +105,40 @@ class Pipe:
     async def write(self, data) -> None:
         """Send all of `data`; when that fails or is cancelled nobody knows what arrived: `torn` is then True."""
         self.torn = True
+        self._writer.write(data)
+        # MicroPython's stream keeps what the connection did not take at once; mostly that is nothing.
+        if getattr(self._writer, "out_buf", True):
+            await self._drained()
+        else:
+            await self._writer.drain()
+        self.torn = False
+
+    async def _drained(self) -> None:
+        """Wait until all is sent, and close when that takes too long or is cancelled.
+
+        A task that waits for a stream must not be cancelled: MicroPython's asyncio then forgets the other task that
+        waits for the same stream, and whoever reads would wait for ever. Closing wakes both.
+        """
+        done = asyncio.Event()
+        errors = []
+
+        async def drain():
+            try:
+                await self._writer.drain()
+            except (OSError, ValueError) as error:
+                errors.append(error)
+            done.set()
+
+        asyncio.create_task(drain())
         try:
-            self._writer.write(data)
-            await asyncio.wait_for(self._writer.drain(), self._timeout_s)
+            await asyncio.wait_for(done.wait(), self._timeout_s)
         except asyncio.TimeoutError:
             raise OSError(_ETIMEDOUT, "the other side takes nothing")
-        self.torn = False
+        finally:
+            if not done.is_set():
+                await self.close()
+        if errors:
+            raise errors[0]
 
     async def close(self) -> None:
         """Close the connection at once; whoever waits for bytes is woken."""
