@@ -10,15 +10,14 @@ A table is text, since nested objects would take many times the heap. A line of 
 """
 
 import asyncio
-import sys
 
 from micropython import const
 
 from ocpp import timestamps
 from ocpp.errors import FORMATION, NOT_IMPLEMENTED, OCCURRENCE, PROPERTY, TYPE, CallError
+from ocpp.rare import borrow
 from ocpp.schema_core import TABLE
 
-_PACKAGE = "ocpp"
 # Tables that are let go after each use. The first is tried first.
 _OTHERS = ("schema_csms", "schema_upkeep")
 # OCPP-J 1.6 names no range; 32 bits are what central systems keep (java int, SQL INTEGER).
@@ -86,21 +85,10 @@ def _table(head: str):
     if line in TABLE:
         return TABLE
     for name in _OTHERS:
-        table = _borrow(name)
+        table = borrow(name).TABLE
         if line in table:
             return table
     return None
-
-
-def _borrow(name: str) -> str:
-    """The table of a module that is let go of at once."""
-    full = _PACKAGE + "." + name
-    table = __import__(full, None, None, ("TABLE",)).TABLE
-    sys.modules.pop(full, None)
-    package = sys.modules[_PACKAGE]
-    if hasattr(package, name):
-        delattr(package, name)
-    return table
 
 
 def _fields(table: str, head: str) -> list:

@@ -1,0 +1,21 @@
+"""Loads what is needed once in a while, for one use; the heap that a module takes is free again after it."""
+
+import sys
+
+_PACKAGE = "ocpp"
+
+
+def borrow(name: str):
+    """The module `name` of this package, `handlers.core` for one of a package within; not kept.
+
+    Nothing that stays may keep it or its functions, else it is there twice after the next use. A module must not keep
+    state.
+    """
+    full = _PACKAGE + "." + name
+    parent, _, last = full.rpartition(".")
+    module = __import__(full, None, None, ("x",))
+    sys.modules.pop(full, None)
+    package = sys.modules[parent]
+    if hasattr(package, last):
+        delattr(package, last)
+    return module
