@@ -65,7 +65,7 @@ class Bench:
         self.log = Log()
         self.link = Link()
         self.handled = []
-        self.rpc = Rpc(self.link, self.time, self.log, handle or self.handle, TIMEOUT_S, MessageIds())
+        self.rpc = Rpc(self.link, self.time, self.log, handle or self.handle, TIMEOUT_S, MessageIds("box"))
         self.task = asyncio.create_task(self.rpc.run())
 
     async def handle(self, action, payload):
@@ -110,11 +110,17 @@ async def test_a_call_returns_the_payload_of_its_answer():
     assert await task == {"idTagInfo": {"status": "Accepted"}}
 
 
-async def test_ids_differ_between_boxes_and_starts_and_are_short():
-    first, second = MessageIds(), MessageIds()
+def test_ids_differ_and_are_short():
+    first, second = MessageIds("a" * 24), MessageIds("b" * 24)
     ids = [first.next() for _ in range(100)] + [second.next() for _ in range(100)]
     assert len(set(ids)) == 200
     assert all(0 < len(name) <= 36 for name in ids)
+    for prefix in ("", "a" * 25):
+        try:
+            MessageIds(prefix)
+            raise AssertionError(prefix)
+        except ValueError:
+            pass
 
 
 async def test_a_given_id_is_used_as_it_is():

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import os
-from binascii import crc32, hexlify
+from binascii import crc32
 from time import ticks_add, ticks_diff
 
 from micropython import const
@@ -16,6 +15,8 @@ _CALLRESULT = const(3)
 _CALLERROR = const(4)
 # OCPP-J 1.6, 4.1.4: messageId is a string of up to 36 characters.
 _ID_CHARS = const(36)
+# Leaves room for a hyphen and a count.
+_PREFIX_CHARS = const(24)
 _DESCRIPTION = const(255)
 # Answers that are remembered for a CALL that comes again, and how long one may be. What changes anything answers
 # with a status; longer answers are those of questions, which may be asked twice.
@@ -32,10 +33,15 @@ _SHOWN = const(60)
 
 
 class MessageIds:
-    """Ids of messages that no other run of this box uses; one object for all links of a charge point."""
+    """Ids of messages; one object for all links of a charge point.
 
-    def __init__(self):
-        self._prefix = hexlify(os.urandom(6)).decode()
+    `prefix`, of up to 24 characters, is random, drawn at each start, so that no other run of this box uses the same ids.
+    """
+
+    def __init__(self, prefix: str):
+        if not 0 < len(prefix) <= _PREFIX_CHARS:
+            raise ValueError("prefix: '%s'; allowed: 1 to %d characters" % (prefix, _PREFIX_CHARS))
+        self._prefix = prefix
         self._count = 0
 
     def next(self) -> str:
