@@ -35,7 +35,7 @@ _SHOWN = const(60)
 class MessageIds:
     """Ids of messages; one object for all links of a charge point.
 
-    `prefix`, of up to 24 characters, is random, drawn at each start, so that no other run of this box uses the same ids.
+    `prefix`, of up to 24 characters, is drawn at random at each start, so that no other run of the box uses these ids.
     """
 
     def __init__(self, prefix: str):
