@@ -2,7 +2,7 @@
 
 from ocpp.authorisation import Authorisation, masked, same
 from ocpp.errors import CallError, CallTimeout, NotConnected
-from ocpp.tagfile import line
+from ocpp.tagstore import line, write_now
 from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point
 from storage_help import MOUNT, Flash, cut_everywhere
 
@@ -12,7 +12,7 @@ STATUSES = ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 def listed(point, *entries):
     """The Authorisation of a charge point whose local list has these entries."""
     auth = Authorisation(point)
-    auth.list.write_now(1, [line(one["idTag"], one["idTagInfo"]) for one in entries])
+    write_now(auth.list, 1, [line(one["idTag"], one["idTagInfo"]) for one in entries])
     return auth
 
 
@@ -34,7 +34,7 @@ def test_list_beats_cache():
     auth = Authorisation(one)
     auth.learn("A", {"status": "Accepted", "parentIdTag": "G"})
     assert auth.local("a") == {"status": "Accepted", "parentIdTag": "G"}
-    auth.list.write_now(1, [line("a", {"status": "Blocked"})])
+    write_now(auth.list, 1, [line("a", {"status": "Blocked"})])
     assert auth.local("A") == {"status": "Blocked"}
 
 
@@ -412,10 +412,35 @@ def test_the_same_parent_is_the_same_group_in_any_case():
 def test_a_parent_that_was_not_told_is_looked_up():
     one = point("auth")
     auth = listed(one, entry("L", parentIdTag="G"), entry("X", "Blocked", parentIdTag="G"), entry("N"))
-    auth.learn("C", {"status": "ConcurrentTx", "parentIdTag": "g"})
     auth.learn("E", {"status": "Accepted", "parentIdTag": "g", "expiryDate": PAST})
+    auth.learn("C", {"status": "ConcurrentTx", "parentIdTag": "g"})
+    auth.learn("Z", {"status": "Accepted"})
     for tag, expected in (("L", True), ("C", True), ("X", False), ("N", False), ("E", False), ("?", False)):
         assert auth.same_group("A", "G", tag) is expected, tag
+
+
+def test_the_parent_of_the_latest_answer_is_known_without_cache_and_beside_the_list():
+    one = point("auth", AuthorizationCacheEnabled=False)
+    auth = listed(one, entry("L"))
+    for tag in ("A", "L"):
+        assert auth.parent_of(tag) is None
+        auth.learn(tag, {"status": "Accepted", "parentIdTag": "G"})
+        assert auth.parent_of(tag.lower()) == "G"
+        assert auth.same_group("X", "g", tag)
+        auth.learn(tag, {"status": "Blocked", "parentIdTag": "G"})
+        assert auth.parent_of(tag) is None
+    auth.learn("B", {"status": "Accepted"})
+    assert auth.parent_of("A") is None and auth.parent_of("B") is None
+
+
+def test_the_same_answer_with_another_form_of_its_expiry_writes_nothing():
+    with Flash() as flash:
+        auth = Authorisation(Point(MOUNT))
+        for expiry in ("2027-01-01T00:00:00Z", "2027-01-01T01:00:00.5+01:00"):
+            writes = flash.device.writes
+            auth.learn("A", {"status": "Accepted", "expiryDate": expiry})
+        assert flash.device.writes == writes
+        assert auth.cache.count == 1
 
 
 def test_no_tag_is_like_none():

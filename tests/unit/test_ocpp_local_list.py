@@ -1,10 +1,11 @@
 """SendLocalList and GetLocalListVersion: each rule of the update, and the old or the new list after a power cut."""
 
 import asyncio
+import json
 
 from ocpp.authorisation import Authorisation
 from ocpp.handlers.local_list import HANDLERS
-from ocpp.tagfile import tag_of
+from ocpp.tagstore import lines
 from ocpp_tags_help import LATER, NOW, Point, entry, point, update
 from storage_help import MOUNT, Flash, cut_everywhere
 
@@ -28,7 +29,7 @@ async def version(one):
 
 
 def names(one):
-    return sorted(tag_of(text) for text in one.auth.list.lines())
+    return sorted(json.loads(text)[0] for text in lines(one.auth.list))
 
 
 def plain(count, first=0):
@@ -170,9 +171,9 @@ async def test_what_is_listed_now_leaves_the_cache_and_the_rest_stays():
     for tag in ("A", "B", "C"):
         one.auth.learn(tag, {"status": "Accepted"})
     await send(one, 1, "Full", entry("a", "Blocked"), entry("X"))
-    assert [tag_of(text) for text in one.auth.cache.lines()] == ["B", "C"]
+    assert [json.loads(text)[0] for text in lines(one.auth.cache)] == ["B", "C"]
     await send(one, 2, "Differential", entry("b"), {"idTag": "C"}, {"idTag": "A"})
-    assert [tag_of(text) for text in one.auth.cache.lines()] == ["C"]
+    assert [json.loads(text)[0] for text in lines(one.auth.cache)] == ["C"]
     assert one.auth.local("A") is None
 
 
@@ -195,11 +196,12 @@ async def test_a_cache_that_flash_refuses_to_change_does_not_fail_the_list():
         one.auth = Authorisation(one)
         one.auth.learn("A", {"status": "Accepted"})
 
-        def write(*_arguments):
+        def add(level, source, code, text, **_context):
+            one.log.entries.append((level, source, code, text))
+            # The list is safe by now, and the cache comes next.
             flash.device.fails = True
-            raise OSError(5)
 
-        one.auth.cache.write_now = write
+        one.log.add = add
         assert await send(one, 6, "Full", entry("A")) == "Accepted"
         assert one.log.codes() == ["local_list", "cache_not_kept"], one.log.entries
         assert one.auth.local("A") == {"status": "Accepted"}
@@ -237,7 +239,7 @@ async def test_an_update_cancelled_leaves_the_list_and_the_next_goes_through():
         for auth in (one.auth, Restarted(one).auth):
             first = 0 if auth.list.version == 1 else 50
             assert (auth.local("TAG0") is None) is (first == 50), steps
-            assert sorted(tag_of(text) for text in auth.list.lines()) == sorted(
+            assert sorted(json.loads(text)[0] for text in lines(auth.list)) == sorted(
                 "TAG%d" % (first + i) for i in range(100)
             )
     assert steps > 20, steps

@@ -227,7 +227,9 @@ async def test_a_transaction_of_the_right_tag_uses_it_up_and_gets_its_id():
     for tag, parent in (("ab1", None), ("CD2", "g")):
         one = fresh()
         await reserve(one, 7, parentIdTag="G")
-        assert one.reservations.take("CD2", "other") is None
+        for ask in (one.reservations.id_for, one.reservations.take):
+            assert ask("CD2", "other") is None
+        assert one.reservations.id_for(tag, parent) == 7
         assert held(one) == 7
         assert one.reservations.take(tag, parent) == 7
         assert one.status.looks == 2

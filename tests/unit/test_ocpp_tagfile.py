@@ -2,7 +2,9 @@
 
 import gc
 
-from ocpp.tagfile import TagFile, key, line, tag_of
+from ocpp.tagfile import TagFile, key
+from ocpp.tagstore import erase, key_of, line, lines, write_now
+from ocpp.tagstore import write as writing_of
 from ocpp_tags_help import LATER, NOW
 from storage_help import MOUNT, Flash, Log, cut_everywhere, noise, read, scratch, write
 
@@ -11,15 +13,15 @@ def tags(count, status="Accepted", first=0):
     return [line("TAG%05d" % i, {"status": status}) for i in range(first, first + count)]
 
 
-def filled(folder, version, lines):
-    file = TagFile(folder, "t", Log())
-    file.write_now(version, lines)
+def filled(folder, version, content):
+    file = TagFile(folder + "/t.", Log())
+    write_now(file, version, content)
     return file
 
 
 def opened(folder):
     log = Log()
-    return TagFile(folder, "t", log), log
+    return TagFile(folder + "/t.", log), log
 
 
 def test_nothing_stored_is_empty_and_no_news():
@@ -27,7 +29,7 @@ def test_nothing_stored_is_empty_and_no_news():
         file, log = opened(folder)
         assert (file.version, file.count) == (0, 0)
         assert file.find("A", NOW) is None
-        assert list(file.lines()) == []
+        assert list(lines(file)) == []
         assert log.entries == []
 
 
@@ -53,10 +55,10 @@ def test_what_was_written_is_found_again():
 def test_every_tag_is_found_wherever_it_stands_in_the_file():
     folder = scratch("tags")
     for length in range(1, 21):
-        lines = [line("%0*d" % (length, i), {"status": "Accepted"}) for i in range(100) if len(str(i)) <= length]
-        file = filled(folder, 1, lines)
-        for text in lines:
-            assert file.find(tag_of(text), NOW) == {"status": "Accepted"}, text
+        names = ["%0*d" % (length, i) for i in range(100) if len(str(i)) <= length]
+        file = filled(folder, 1, [line(name, {"status": "Accepted"}) for name in names])
+        for name in names:
+            assert file.find(name, NOW) == {"status": "Accepted"}, name
         assert file.find("x" * length, NOW) is None
 
 
@@ -68,7 +70,7 @@ def test_a_tag_of_any_characters_is_found_and_no_other_for_it():
     assert file.count == len(names)
     for name in names:
         assert file.find(name, NOW) == {"status": "Blocked", "parentIdTag": name}, name
-    assert [tag_of(text) for text in file.lines()] == [name.upper() for name in names]
+    assert [key_of(text) for text in lines(file)] == [key(name) for name in names]
     assert file.find("a", NOW) is None and file.find("b", NOW) is None
 
 
@@ -142,7 +144,7 @@ def test_noise_in_both_copies_is_empty_with_an_error_and_can_be_written_again():
         assert (file.version, file.count) == (0, 0)
         assert file.find("A", NOW) is None
         assert log.codes() == ["tags_lost"] and log.entries[0][0] == "error", log.entries
-        file.write_now(9, tags(2))
+        write_now(file, 9, tags(2))
         file, log = opened(folder)
         assert (file.version, file.count) == (9, 2)
 
@@ -150,7 +152,7 @@ def test_noise_in_both_copies_is_empty_with_an_error_and_can_be_written_again():
 def test_a_file_unreadable_at_a_lookup_is_logged_and_knows_nobody():
     folder = scratch("tags")
     file = filled(folder, 1, tags(3))
-    log = file._log
+    log = file.log
     scratch("tags")
     assert file.find("TAG00001", NOW) is None
     assert log.codes() == ["tags_unreadable"], log.entries
@@ -159,7 +161,7 @@ def test_a_file_unreadable_at_a_lookup_is_logged_and_knows_nobody():
 def test_a_write_given_up_leaves_the_old_list():
     folder = scratch("tags")
     file = filled(folder, 1, tags(3))
-    writing = file.write(2, iter(tags(60)))
+    writing = writing_of(file, 2, iter(tags(60)))
     for _ in range(3):
         next(writing)
         assert (file.version, file.count) == (1, 3)
@@ -168,7 +170,7 @@ def test_a_write_given_up_leaves_the_old_list():
     for left in (file, opened(folder)[0]):
         assert (left.version, left.count) == (1, 3)
         assert left.find("TAG00002", NOW) and not left.find("TAG00003", NOW)
-    file.write_now(3, tags(60))
+    write_now(file, 3, tags(60))
     assert opened(folder)[0].version == 3
 
 
@@ -176,7 +178,7 @@ def test_flash_that_refuses_raises_and_leaves_the_old_list():
     with Flash() as flash:
         file = filled(MOUNT, 1, tags(3))
         flash.device.fails = True
-        for act in (lambda: file.write_now(2, tags(60)), file.erase):
+        for act in (lambda: write_now(file, 2, tags(60)), lambda: erase(file)):
             try:
                 act()
                 raise AssertionError("a refusal must raise")
@@ -185,7 +187,7 @@ def test_flash_that_refuses_raises_and_leaves_the_old_list():
                 assert (file.version, file.count) == (1, 3)
         flash.device.fails = False
         assert opened(MOUNT)[0].version == 1
-        file.write_now(2, tags(60))
+        write_now(file, 2, tags(60))
         assert opened(MOUNT)[0].version == 2
 
 
@@ -195,7 +197,7 @@ def test_erased_it_is_empty_and_stays_so_at_any_power_cut():
         return {"file": filled(folder, 2, tags(5)), "done": False}
 
     def run(folder, state):
-        state["file"].erase()
+        erase(state["file"])
         assert (state["file"].version, state["file"].count) == (0, 0)
         assert state["file"].find("TAG00001", NOW) is None
         state["done"] = True
@@ -216,9 +218,9 @@ def test_a_power_cut_at_any_write_leaves_the_old_or_the_new_list_whole():
         return {"done": 1}
 
     def run(folder, state):
-        file = TagFile(folder, "t", Log())
+        file = TagFile(folder + "/t.", Log())
         for version in (2, 3, 4, 5):
-            file.write_now(version, tags(10 * version, "Blocked", version * 100))
+            write_now(file, version, tags(10 * version, "Blocked", version * 100))
             state["done"] = version
 
     def check(folder, state):
@@ -226,9 +228,9 @@ def test_a_power_cut_at_any_write_leaves_the_old_or_the_new_list_whole():
         version = file.version
         assert version - state["done"] in (0, 1), (version, state)
         expected = tags(100) if version == 1 else tags(10 * version, "Blocked", version * 100)
-        assert list(file.lines()) == expected, version
+        assert list(lines(file)) == expected, version
         assert "tags_lost" not in log.codes(), log.entries
-        file.write_now(9, tags(1))
+        write_now(file, 9, tags(1))
         assert opened(folder)[0].version == 9
 
     cuts = cut_everywhere(prepare, run, check)

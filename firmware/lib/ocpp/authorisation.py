@@ -6,7 +6,8 @@ It decides about idTags only; what happens to a session is the charge point's bu
 from micropython import const
 
 from ocpp.errors import CallError, CallTimeout, NotConnected
-from ocpp.tagfile import TagFile, key, line
+from ocpp.rare import borrow
+from ocpp.tagfile import TagFile
 
 ACCEPTED = "Accepted"
 CONCURRENT = "ConcurrentTx"
@@ -41,8 +42,10 @@ class Authorisation:
 
     def __init__(self, point):
         self._point = point
-        self.list = TagFile(point.folder, "otags", point.log)
-        self.cache = TagFile(point.folder, "ocache", point.log)
+        self.list = TagFile(point.folder + "/otags.", point.log)
+        self.cache = TagFile(point.folder + "/ocache.", point.log)
+        # idTag and parent of the latest answer: without a cache nothing else would know them when a session begins.
+        self._heard = None
         point.config.listeners.append(self._configured)
 
     def _configured(self, name: str) -> None:
@@ -71,19 +74,23 @@ class Authorisation:
         """
         return self._listed(id_tag) or self._cached(id_tag)
 
+    def parent_of(self, id_tag: str):
+        """The parent idTag of a tag as far as it is known here, by the latest answer first; None: unknown, or none."""
+        if self._heard is not None and same(self._heard[0], id_tag):
+            return self._heard[1]
+        info = self.local(id_tag)
+        return info.get("parentIdTag") if info and _valid(info) else None
+
     def same_group(self, a_tag: str, a_parent, b_tag: str, b_parent=None) -> bool:
         """Whether `b_tag` may end what `a_tag` with the parent `a_parent` (or None) began: same tag or same parent.
 
-        Without `b_parent` the parent is looked up here, of a tag that is good.
+        Without `b_parent` it is what is known here.
         """
         if same(a_tag, b_tag):
             return True
         if a_parent is None:
             return False
-        if b_parent is None:
-            info = self.local(b_tag)
-            b_parent = info.get("parentIdTag") if info and _valid(info) else None
-        return same(a_parent, b_parent)
+        return same(a_parent, b_parent or self.parent_of(b_tag))
 
     # -- decisions -----------------------------------------------------------------------------------
 
@@ -142,9 +149,10 @@ class Authorisation:
         if info is None:
             return
         point = self._point
+        self._heard = id_tag, info.get("parentIdTag") if _valid(info) else None
         listed = self._listed(id_tag)
         if listed is None:
-            if point.config["AuthorizationCacheEnabled"]:
+            if point.config["AuthorizationCacheEnabled"] and self._cached(id_tag) != info:
                 self._remember(id_tag, info)
         elif _valid(listed) != _valid(info):
             text = "%s is %s in the local list, %s for the central system"
@@ -153,32 +161,11 @@ class Authorisation:
             point.status.local_list_conflict()
 
     def _remember(self, id_tag: str, info: dict) -> None:
-        start = key(id_tag)
         try:
-            new = line(id_tag, info)
-            old = self.cache.line_of(start)
-            if old != new:
-                full = old is None and self.cache.count >= _CACHE_TAGS
-                self.cache.write_now(0, self._cache_with(new, self._dispensable() if full else start))
+            borrow("tagstore").remember(self.cache, id_tag, info, _CACHE_TAGS)
         except (OSError, ValueError) as error:
             text = "%s cannot be kept in the authorization cache (%s)" % (masked(id_tag), error)
             self._point.log.add("warning", "ocpp", "cache_not_kept", text)
-
-    def _cache_with(self, new: bytes, gone: bytes):
-        """The cache's lines but the one that begins with `gone`, and `new` as the newest."""
-        for text in self.cache.lines():
-            if not text.startswith(gone):
-                yield text
-        yield new
-
-    def _dispensable(self) -> bytes:
-        """The oldest line that permits nothing, else the oldest: cards of strangers must not push out good ones."""
-        oldest = refused = b""
-        for text in self.cache.lines():
-            oldest = oldest or text
-            if b', "Accepted"' not in text:
-                refused = refused or text
-        return refused or oldest
 
     def clear_cache(self) -> bool:
         """Empty the cache (ClearCache, 5.4); False: flash refuses, or there is no cache (errata 3.23)."""
@@ -186,7 +173,7 @@ class Authorisation:
 
     def _erase(self) -> bool:
         try:
-            self.cache.erase()
+            borrow("tagstore").erase(self.cache)
         except OSError as error:
             self._point.log.add("error", "ocpp", "cache_not_cleared", "authorization cache: flash refuses (%s)" % error)
             return False

@@ -49,18 +49,26 @@ class Reservations:
         if self.excludes(id_tag):
             return False
         auth = self._point.auth
-        info = auth.local(id_tag)
-        if info is None or "parentIdTag" not in info:
+        parent = auth.parent_of(id_tag)
+        if parent is None:
             info = await auth.decide(id_tag)
-        return info["status"] == ACCEPTED and self.may_use(id_tag, info.get("parentIdTag"))
+            parent = info.get("parentIdTag") if info["status"] == ACCEPTED else None
+        return self.may_use(id_tag, parent)
+
+    def id_for(self, id_tag: str, parent):
+        """The reservationId for the StartTransaction of that tag; None: there is none for it."""
+        held = self._held
+        return held["reservationId"] if held is not None and self.may_use(id_tag, parent) else None
 
     def take(self, id_tag: str, parent):
-        """Use up the reservation for a transaction of that tag -> its id for StartTransaction; None: there is none."""
-        held = self._held
-        if held is None or not self.may_use(id_tag, parent):
-            return None
-        self._end("used by %s" % masked(id_tag))
-        return held["reservationId"]
+        """Use up the reservation for a transaction of that tag -> its id, as `id_for` tells before.
+
+        To be called once the transaction is stored: it needs the id, and without it the reservation has to stay.
+        """
+        reservation_id = self.id_for(id_tag, parent)
+        if reservation_id is not None:
+            self._end("used by %s" % masked(id_tag))
+        return reservation_id
 
     def next_expiry_s(self):
         """Seconds until the reservation is over, 0: it is; None: there is none, or nobody knows the time."""

@@ -3,8 +3,11 @@
 import asyncio
 
 from micropython import const
-from ocpp.tagfile import key, line, tag_of
+from ocpp.rare import borrow
+from ocpp.tagfile import key
 
+# For as long as this module is there, which is for a call.
+_store = borrow("tagstore")
 # Entries between two yields, so that others run meanwhile.
 _SLICE = const(8)
 
@@ -42,7 +45,7 @@ async def _update(point, differential: bool, version: int, entries) -> None:
     changes = await _changes(entries, differential)
 
     def old():
-        return tags.lines() if differential else ()
+        return _store.lines(tags) if differential else ()
 
     count = await _through(_merged(old(), changes))
     most = point.config["LocalAuthListMaxLength"]
@@ -51,7 +54,7 @@ async def _update(point, differential: bool, version: int, entries) -> None:
     if count and not version:
         raise ValueError("listVersion: 0; allowed for an empty list only")
     # An empty list has the version 0, whatever the update's (5.10).
-    await _through(tags.write(version if count else 0, _merged(old(), changes)), 1)
+    await _through(_store.write(tags, version if count else 0, _merged(old(), changes)), 1)
     point.log.add("info", "ocpp", "local_list", "local list: version %d, %d entries" % (tags.version, count))
     await _forget(point, changes)
 
@@ -66,7 +69,7 @@ async def _changes(entries, differential: bool) -> dict:
             raise ValueError("localAuthorizationList: an idTag is there twice (entry %d)" % (len(changes) + 1))
         if info is None and not differential:
             raise ValueError("idTagInfo: missing in entry %d; required in a full list" % (len(changes) + 1))
-        changes[start] = b"" if info is None else line(entry["idTag"], info)
+        changes[start] = b"" if info is None else _store.line(entry["idTag"], info)
         if len(changes) % _SLICE == 0:
             await asyncio.sleep_ms(0)
     return changes
@@ -76,7 +79,7 @@ def _merged(old, changes: dict):
     """The lines of `old` with `changes` made."""
     left = dict(changes)
     for text in old:
-        text = left.pop(key(tag_of(text)), text)
+        text = left.pop(_store.key_of(text), text)
         if text:
             yield text
     for text in left.values():
@@ -102,13 +105,13 @@ async def _forget(point, changes: dict) -> None:
     cache = point.auth.cache
 
     def kept():
-        for text in cache.lines():
-            if not changes.get(key(tag_of(text))):
+        for text in _store.lines(cache):
+            if not changes.get(_store.key_of(text)):
                 yield text
 
     try:
         if await _through(kept()) < cache.count:
-            cache.write_now(0, kept())
+            _store.write_now(cache, 0, kept())
     except OSError as error:
         point.log.add("warning", "ocpp", "cache_not_kept", "authorization cache: flash refuses (%s)" % error)
 
