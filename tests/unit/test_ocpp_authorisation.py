@@ -1,6 +1,7 @@
 """Who may charge: list before cache, the central system before both, and the offline rules when it is silent."""
 
 from ocpp.authorisation import Authorisation, masked, same
+from ocpp.configuration import Configuration
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.tagstore import line, write_now
 from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point
@@ -18,6 +19,19 @@ def listed(point, *entries):
 
 async def decided(point, id_tag, *entries):
     return (await listed(point, *entries).decide(id_tag))["status"]
+
+
+def test_the_keys_of_the_package_are_those_that_are_asked_for():
+    one = point("auth")
+    one.config = Configuration(one.stores("config"))
+    auth = listed(one, entry("L"))
+    auth.learn("C", {"status": "Accepted"})
+    assert auth.list_supported() and auth.local("L") and auth.local("C")
+    one.config.change("LocalAuthListEnabled", "false")
+    one.config.change("AuthorizationCacheEnabled", "false")
+    assert not auth.list_supported() and auth.local("L") is None
+    one.config.change("AuthorizationCacheEnabled", "true")
+    assert auth.local("C") is None, "a cache switched off forgets"
 
 
 # -- what is known here ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 
 from ocpp.authorisation import Authorisation
 from ocpp.handlers.local_list import HANDLERS
+from ocpp.schema import check_request, check_response
 from ocpp.tagstore import lines
 from ocpp_tags_help import LATER, NOW, Point, entry, point, update
 from storage_help import MOUNT, Flash, cut_everywhere
@@ -18,13 +19,13 @@ def with_list(name, **config):
 
 async def send(one, version, kind, *entries):
     answer = await HANDLERS["SendLocalList"](one, update(version, kind, *entries))
-    assert list(answer) == ["status"]
+    check_response("SendLocalList", answer)
     return answer["status"]
 
 
 async def version(one):
     answer = await HANDLERS["GetLocalListVersion"](one, {})
-    assert list(answer) == ["listVersion"]
+    check_response("GetLocalListVersion", answer)
     return answer["listVersion"]
 
 
@@ -51,6 +52,18 @@ async def test_a_full_list_is_taken_and_kept_over_a_restart():
         assert one.auth.local("B") == {"status": "Blocked"}
         assert one.auth.local("C") == {"status": "Accepted", "expiryDate": LATER, "parentIdTag": "G"}
         one.auth = Authorisation(one)
+
+
+async def test_the_longest_entries_that_the_specification_allows_are_kept():
+    one = with_list("list")
+    status = "ConcurrentTx"
+    entries = [entry("%020d" % i, status, expiryDate=LATER, parentIdTag='"' * 20) for i in range(100)]
+    check_request("SendLocalList", update(2**31 - 1, "Full", *entries))
+    assert await send(one, 2**31 - 1, "Full", *entries) == "Accepted"
+    one.auth = Authorisation(one)
+    assert await version(one) == 2**31 - 1
+    for i in range(100):
+        assert one.auth.local("%020d" % i) == entries[i]["idTagInfo"]
 
 
 async def test_a_full_list_replaces_whatever_its_version():

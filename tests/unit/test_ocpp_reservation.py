@@ -4,8 +4,10 @@ import asyncio
 
 from ocpp.authorisation import Authorisation
 from ocpp.errors import CallError
+from ocpp.handlers.local_list import HANDLERS as LISTS
 from ocpp.handlers.reservation import HANDLERS
 from ocpp.reservation import Reservations
+from ocpp.schema import check_response
 from ocpp.timestamps import iso
 from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point, update
 from storage_help import MOUNT, Flash, cut_everywhere
@@ -32,12 +34,14 @@ def again(one):
 async def reserve(one, number=1, tag="AB1", connector=1, expiry=IN_AN_HOUR, **more):
     request = dict(more, reservationId=number, idTag=tag, connectorId=connector, expiryDate=expiry)
     answer = await HANDLERS["ReserveNow"](one, request)
-    assert list(answer) == ["status"]
+    check_response("ReserveNow", answer)
     return answer["status"]
 
 
 async def cancel(one, number):
-    return (await HANDLERS["CancelReservation"](one, {"reservationId": number}))["status"]
+    answer = await HANDLERS["CancelReservation"](one, {"reservationId": number})
+    check_response("CancelReservation", answer)
+    return answer["status"]
 
 
 def held(one, connector=1):
@@ -201,8 +205,6 @@ async def test_nobody_is_asked_about_a_wrong_tag_when_no_parent_could_help():
 
 async def test_the_parent_comes_from_list_or_cache_and_else_from_the_central_system():
     one = ready(answering("reservation", {"status": "Accepted", "parentIdTag": "g"}, {"status": "Accepted"}))
-    from ocpp.handlers.local_list import HANDLERS as LISTS
-
     await LISTS["SendLocalList"](one, update(1, "Full", entry("L", parentIdTag="G"), entry("W", parentIdTag="X")))
     one.auth.learn("C", {"status": "Accepted", "parentIdTag": "G"})
     await reserve(one, parentIdTag="G")
