@@ -158,6 +158,8 @@ def test_a_schedule_longer_than_its_recurrence_starts_again_all_the_same():
     assert bench.limit()[:3] == (16000, 3, DAY // 2)
     bench.pass_s(DAY // 2)
     assert bench.limit()[:3] == (10000, 3, DAY // 2)
+    bench.set(kind="Recurring", every="Daily", start=T0, duration=DAY, periods=((0, 16),))
+    assert bench.limit()[:3] == (16000, 3, None)
 
 
 def test_a_recurring_schedule_without_start_goes_by_valid_from_or_midnight():
@@ -239,7 +241,8 @@ def test_the_text_names_profile_and_pause():
         expected = "charging profile 41 (TxDefaultProfile, level 2) pauses the charge: %s A is below 6 A" % text
         assert bench.limit()[3] == expected, bench.limit()
     bench.set(ident=41, level=2, periods=((0, 6),))
-    assert "allows" in bench.limit()[3]
+    bench.set(0, ident=42, purpose="ChargePointMaxProfile", periods=((0, 6),))
+    assert bench.limit()[3] == "charging profile 42 (ChargePointMaxProfile, level 0) allows 6.0 A"
 
 
 # Time
@@ -470,7 +473,10 @@ def test_a_flash_that_refuses_changes_nothing():
 
 def test_a_list_that_cannot_be_written_after_its_profile_leaves_the_new_state():
     bench = Bench()
-    bench.set(ident=1, level=0)
+    # Changed in its place and read again: what comes later must count as newer.
+    for amperes in range(6, 12):
+        bench.set(ident=1, level=0, periods=((0, amperes),))
+    bench = bench.restart()
     bench.set(ident=2, level=1)
     bench.stores.refuse = ("ocpp_profiles",)
     assert bench.set(ident=2, level=0, periods=((0, 9),)) == "Accepted"
