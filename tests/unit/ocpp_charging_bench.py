@@ -13,6 +13,7 @@ VOLTS = 230
 CONFIG = {
     "NumberOfConnectors": 1,
     "ChargeProfileMaxStackLevel": 8,
+    "ChargingScheduleAllowedChargingRateUnit": ("Current", "Power"),
     "ChargingScheduleMaxPeriods": 24,
     "MaxChargingProfilesInstalled": 10,
 }

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+from ocpp.schema import check_request, check_response
 from ocpp_charging_bench import CONFIG, DAY, T0, VOLTS, Bench, profile
 
 CASES = 300
@@ -88,10 +89,21 @@ async def test_it_is_refused_without_the_time_or_a_duration():
     bench.utc = None
     assert await bench.charging.composite(1, 60, "A") == {"status": "Rejected"}
     assert [entry[2] for entry in bench.log.entries] == [
-        "composite schedule refused: duration 0 s",
-        "composite schedule refused: duration -1 s",
-        "composite schedule refused: time unknown",
+        "composite schedule refused: duration: 0; allowed: 1 to 1073741823",
+        "composite schedule refused: duration: -1; allowed: 1 to 1073741823",
+        "composite schedule refused: the time is unknown",
     ]
+
+
+async def test_a_unit_that_is_not_allowed_is_refused():
+    bench = Bench()
+    for allowed, unit, other in ((("Current",), "W", "A"), (("Power",), "A", "W")):
+        bench.config["ChargingScheduleAllowedChargingRateUnit"] = allowed
+        assert bench.set(unit=unit) == "Rejected"
+        assert await bench.charging.composite(1, 60, unit) == {"status": "Rejected"}
+        assert bench.set(unit=other) == "Accepted"
+        assert (await bench.charging.composite(1, 60, other))["status"] == "Accepted"
+    assert bench.log.entries[0][2] == "charging profile 1 refused: chargingRateUnit: W; allowed: Current"
 
 
 async def test_a_schedule_of_years_ends_and_gives_way_to_other_tasks():
@@ -107,7 +119,7 @@ async def test_a_schedule_of_years_ends_and_gives_way_to_other_tasks():
             turns += 1
 
     task = asyncio.create_task(other())
-    answer = (await bench.charging.composite(1, 100 * 365 * DAY, "A"))["chargingSchedule"]
+    answer = (await bench.charging.composite(1, 30 * 365 * DAY, "A"))["chargingSchedule"]
     task.cancel()
     assert len(answer["chargingSchedulePeriod"]) == 1
     assert answer["duration"] == 1000 * 3600
@@ -265,6 +277,7 @@ async def run_case(number):
         place = connector, fields["purpose"], fields["level"]
         wanted = [w for w in wanted if (w[0], w[1]["purpose"], w[1]["level"]) != place]
         wanted.append((connector, fields))
+        check_request("SetChargingProfile", {"connectorId": connector, "csChargingProfiles": profile(**fields)})
         assert bench.charging.set(connector, profile(**fields)) == "Accepted", bench.log.entries
     seconds = random.choice((random.randint(1, DAY), random.randint(DAY, 3 * DAY)))
     painter = Painter(seconds, elapsed or 0, bench.station.phases())
@@ -272,6 +285,7 @@ async def run_case(number):
     bench.config["ChargingScheduleMaxPeriods"] = most = random.choice((8, 24, 24))
     for unit in "AW":
         answer = await bench.charging.composite(1, seconds, unit)
+        check_response("GetCompositeSchedule", answer)
         schedule = answer["chargingSchedule"]
         got = [
             (p["startPeriod"], int(p["limit"] * 10 + 0.5), p["numberPhases"])

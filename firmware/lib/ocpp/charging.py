@@ -4,9 +4,9 @@ Rules are those of OCPP 1.6 edition 2, section 3.13 and 7.7 to 7.14, with the er
 central system calls, or once at start, stands in `profiles.py`, which is loaded for that call and let go.
 """
 
-import sys
-
 from micropython import const
+
+from ocpp.rare import borrow
 
 # A profile is a tuple, since ten of them stay in memory; its first fields are what is kept on flash.
 SEQUENCE = const(0)  # rises with each profile stored
@@ -133,15 +133,7 @@ class Charging:
         self.transaction = None
         self.listeners = []
         self._began_s = 0
-        self._rare().load(self)
-
-    def _rare(self):
-        """The functions that are seldom needed; nothing here keeps them."""
-        import ocpp.profiles as module
-
-        if sys.modules.pop("ocpp.profiles", None):
-            delattr(sys.modules["ocpp"], "profiles")
-        return module
+        borrow("profiles").load(self)
 
     def set(self, connector: int, profile: dict, remote: bool = False) -> str:
         """Install a ChargingProfile (7.8); returns SetChargingProfile's status, "Accepted" or "Rejected".
@@ -149,18 +141,18 @@ class Charging:
         `remote`: it came with a RemoteStartTransaction and waits for the transaction (5.11). What is refused is
         logged with the reason and changes nothing.
         """
-        return self._rare().install(self, connector, profile, remote)
+        return borrow("profiles").install(self, connector, profile, remote)
 
     def clear(self, criteria: dict) -> str:
         """Remove what a ClearChargingProfile.req names; "Accepted", or "Unknown" when there was none (5.4).
 
         CallError InternalError when flash refuses; then nothing was removed.
         """
-        return self._rare().clear(self, criteria)
+        return borrow("profiles").clear(self, criteria)
 
     def composite(self, connector: int, duration_s: int, unit: str):
         """Awaitable GetCompositeSchedule.conf for the next `duration_s` seconds in `unit` "A" or "W" (5.7)."""
-        return self._rare().composite(self, connector, duration_s, unit)
+        return borrow("profiles").composite(self, connector, duration_s, unit)
 
     def replace(self, profiles) -> None:
         """Let `profiles` be the ones in force."""

@@ -41,6 +41,7 @@ _WEEK_S = const(7 * 86400)
 _MONDAY_S = const(4 * 86400)
 # Larger limits are as good as none, and 28 bits beside the phases stay within 31-bit integers.
 _MOST_TENTHS = const(0x0FFFFFFF)
+# Seconds beyond 34 years.
 _MOST_S = const(0x3FFFFFFF)
 # The loop is given way after so many instants of a composite schedule (one takes up to 1 ms on a chip) ...
 _INSTANTS = const(3)
@@ -56,6 +57,13 @@ def _check(field: str, value, low: int, high: int):
 
 
 # From a request
+
+
+def _check_unit(charging, unit: str) -> None:
+    """ValueError for a unit that ChargingScheduleAllowedChargingRateUnit does not name (9.4.2)."""
+    allowed = charging.point.config["ChargingScheduleAllowedChargingRateUnit"]
+    if ("Power" if unit == "W" else "Current") not in allowed:
+        raise ValueError("chargingRateUnit: %s; allowed: %s" % (unit, ",".join(allowed)))
 
 
 def install(charging, connector: int, payload: dict, remote: bool) -> str:
@@ -88,6 +96,7 @@ def _read(charging, connector: int, payload: dict, remote: bool) -> tuple:
     duration = schedule.get("duration")
     if duration is not None:
         _check("duration", duration, 1, _MOST_S)
+    _check_unit(charging, schedule["chargingRateUnit"])
     periods = _periods(schedule["chargingSchedulePeriod"], config["ChargingScheduleMaxPeriods"])
     watts = int(schedule["chargingRateUnit"] == "W")
     received = charging.point.clock.utc_s() or 0
@@ -312,9 +321,13 @@ async def composite(charging, connector: int, duration_s: int, unit: str) -> dic
     """
     point = charging.point
     now_s = point.clock.utc_s()
-    if now_s is None or duration_s < 1:
-        text = "composite schedule refused: %s" % ("time unknown" if now_s is None else "duration %d s" % duration_s)
-        point.log.add("warning", "ocpp", "schedule_refused", text)
+    try:
+        _check("duration", duration_s, 1, _MOST_S)
+        _check_unit(charging, unit)
+        if now_s is None:
+            raise ValueError("the time is unknown")
+    except ValueError as error:
+        point.log.add("warning", "ocpp", "schedule_refused", "composite schedule refused: %s" % error)
         return {"status": "Rejected"}
     listed, covered_s = await _listed(charging, now_s, duration_s, unit)
     start = iso(now_s)
