@@ -7,6 +7,7 @@ clock does not agree with that or is unknown, a second connection is made that t
 """
 
 import tls
+from binascii import a2b_base64
 from hashlib import sha256
 
 from micropython import const
@@ -15,8 +16,8 @@ from ocpp.errors import OcppError
 
 # Security events (white paper, edition 3, appendix).
 INVALID_CERTIFICATE = "InvalidCentralSystemCertificate"
-INVALID_OWN_CERTIFICATE = "InvalidChargePointCertificate"
 INVALID_VERSION = "InvalidTLSVersion"
+INVALID_CIPHER = "InvalidTLSCipherSuite"
 
 # White paper, A00.FR.318 to 320, and the ECDHE forms for servers with RSA certificates: with forward secrecy and
 # offered by most of today's servers. None without a server certificate, on which `_verify` depends.
@@ -29,6 +30,8 @@ _CIPHERS = (
     "TLS-RSA-WITH-AES-256-GCM-SHA384",
 )
 # Mbed TLS, ssl.h and x509.h.
+_CONN_EOF = const(-0x7280)
+_FATAL_ALERT = const(-0x7780)
 _BAD_PROTOCOL_VERSION = const(-0x6E80)
 _CA_CHAIN_REQUIRED = const(-0x7680)
 _FATAL_ERROR = const(-0x3000)
@@ -37,6 +40,7 @@ _EXPIRED = "The certificate validity has expired"
 _FUTURE = "The certificate validity starts in the future"
 
 _SEQUENCE = const(0x30)
+_SEQUENCE_BYTE = b"\x30"
 _VERSION = const(0xA0)
 _UTC_TIME = const(0x17)
 
@@ -52,8 +56,9 @@ class TlsError(OcppError):
 class Tls:
     """Stands for the SSLContext of one connection: make one for each, and give it as `ssl`.
 
-    `authorities`: iterable of certificates (DER or PEM) to trust, any one is enough; `certificate` and `key` (DER or
-    PEM, the key as PKCS #8 or SEC 1 without a password) are the charge point's own, if it has to prove itself;
+    `authorities`: iterable of certificates (DER, or PEM with one or several) to trust, any one is enough; `certificate`
+    and `key` (DER or PEM, the key as PKCS #8 or SEC 1 without a password) are the charge point's own, if it has to
+    prove itself; of a PEM with a chain only the first is sent;
     `utc_s()` is the time or None; `least_s` a time that has surely passed, such as the last one known: what expired
     before it is refused even when the time is unknown. ValueError when a certificate or key cannot be read.
     `dates_checked` is False after a connection for which nobody could tell whether the certificates are of today.
@@ -65,15 +70,18 @@ class Tls:
         self._leaf = None
         self._taken = None
         self._wrong = None
+        self._probing = False
         self.dates_checked = True
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         self._context.verify_mode = tls.CERT_REQUIRED
         self._context.set_ciphers(_CIPHERS)
         self._context.verify_callback = self._verify
         for authority in authorities:
-            self._context.load_verify_locations(authority)
+            for der in _ders(authority, "CERTIFICATE"):
+                self._context.load_verify_locations(der)
         if certificate is not None:
-            self._context.load_cert_chain(certificate, key)
+            own, secret = _ders(certificate, "CERTIFICATE"), _ders(key, "PRIVATE KEY")
+            self._context.load_cert_chain(own[0], secret[0])
 
     def wrap_socket(self, sock, server_hostname=None, do_handshake_on_connect=True):
         """As that of an SSLContext; `server_hostname` is the name that the certificate has to carry."""
@@ -86,6 +94,9 @@ class Tls:
 
     def _verify(self, der, depth: int) -> int:
         """Called by Mbed TLS for each certificate of a chain, the server's (depth 0) last; not 0 ends the handshake."""
+        if self._probing:
+            # The server has agreed to what is not allowed; nothing must be sent to it.
+            return _FATAL_ERROR
         try:
             wrong = self._wrong_date(der)
             if wrong and self._wrong is None:
@@ -122,8 +133,14 @@ class Tls:
             return self._judge_text(str(error))
         if number == _BAD_PROTOCOL_VERSION:
             raise TlsError(INVALID_VERSION, "the server speaks no TLS 1.2")
+        if self._probing and number == _FATAL_ERROR:
+            raise TlsError(INVALID_CIPHER, "the server knows none of the ciphers allowed")
         if number == _CA_CHAIN_REQUIRED:
             raise TlsError(INVALID_CERTIFICATE, "there is no authority to trust")
+        if number in (_CONN_EOF, _FATAL_ALERT) and self._leaf is None and not self._probing:
+            self._probing = True
+            self._context.set_ciphers(self._context.get_ciphers())
+            return True
         return False
 
     def _judge_text(self, text: str) -> bool:
@@ -135,6 +152,25 @@ class Tls:
             self.dates_checked = bool(self._utc_s and self._utc_s() is not None)
             return True
         raise TlsError(INVALID_CERTIFICATE, "; ".join(lines))
+
+
+def _ders(data, label: str) -> list:
+    """The parts of a PEM (str or bytes) whose label ends in `label`, as DER; DER is given back. ValueError for none.
+
+    Not every port's Mbed TLS reads PEM.
+    """
+    if not isinstance(data, str):
+        if bytes(data[:1]) == _SEQUENCE_BYTE:
+            return [data]
+        data = bytes(data).decode()
+    found = []
+    for part in data.split("-----BEGIN ")[1:]:
+        kind, _, rest = part.partition("-----")
+        if kind.endswith(label):
+            found.append(a2b_base64(rest.partition("-----END")[0].strip()))
+    if not found:
+        raise ValueError("no %s in DER or PEM" % label.lower())
+    return found
 
 
 def validity(der) -> tuple:
