@@ -180,10 +180,13 @@ class Lane(Journal):
         if place:
             self._place = place
 
-    def write(self) -> None:
-        """Bring to flash what is not there. OSError: all of it stays in RAM, and what of it was written comes twice."""
+    def write(self) -> bool:
+        """Bring to flash what is not there; False when that is nothing.
+
+        OSError: all of it stays in RAM, and what of it was written all the same will be there twice.
+        """
         if not self.unsaved:
-            return
+            return False
         number = self._number
         self.extend([line for _, line in self.unsaved])
         self.newest = self.unsaved[-1][0]
@@ -195,6 +198,7 @@ class Lane(Journal):
             elif kind == _STOP:
                 self.keep = None
         self.unsaved = []
+        return True
 
     def trim(self) -> None:
         """Remove the files of which all is delivered and nothing is kept; OSError when flash refuses."""
@@ -393,14 +397,15 @@ class Queue:
     def _write(self, values: bool) -> None:
         """Bring starts and stops to flash, values too if so wanted; OSError."""
         try:
-            self._tx.write()
+            wrote = self._tx.write()
             if values:
-                self._values.write()
+                wrote = self._values.write() or wrote
         except OSError as error:
             self.refused(error)
             raise
-        self._works()
-        self._tell_lost()
+        if wrote:
+            self._works()
+            self._tell_lost()
 
     def _attempt(self, values: bool) -> None:
         """As `_write`, for whoever goes on without."""
