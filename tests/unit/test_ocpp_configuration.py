@@ -217,6 +217,17 @@ def test_stored_values_that_are_not_allowed_any_more_are_given_up_by_name():
     assert config["CpoName"] == "me"
 
 
+def test_values_are_listed_in_their_usual_spelling():
+    config, _ = made()
+    for key, text, listed in (
+        ("HeartbeatInterval", "007", "7"),
+        ("LocalPreAuthorize", "True", "true"),
+        ("StopTxnSampledData", " Voltage , Voltage.L1 ", "Voltage,Voltage.L1"),
+    ):
+        config.change(key, text)
+        assert config.listing([key])["configurationKey"][0]["value"] == listed
+
+
 def test_a_flash_that_refuses_changes_nothing():
     config, store = made()
     told = []

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 
+from ocpp import frames
 from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.rpc import MessageIds, Rpc
 from virtual_time import Log, VirtualTime
@@ -162,6 +163,16 @@ async def test_the_timeout_can_be_changed_between_calls():
     assert bench.time.now_ms == 5000
 
 
+async def test_the_time_for_an_answer_begins_when_the_call_is_sent():
+    bench = Bench()
+    bench.link.hold = asyncio.Event()
+    task = bench.call()
+    await asyncio.sleep_ms(20000)
+    bench.link.hold.set()
+    assert isinstance(await task, CallTimeout)
+    assert bench.time.now_ms == 20000 + TIMEOUT_S * 1000
+
+
 async def test_an_answer_after_the_timeout_is_not_taken_for_that_of_the_next_call():
     bench = Bench()
     assert isinstance(await bench.call("First"), CallTimeout)
@@ -236,6 +247,7 @@ async def test_calls_fail_when_the_link_breaks_while_sending_or_reading():
     bench.link.broken = False
     task = bench.call()
     await bench.settle()
+    assert len(bench.calls()) == 1
     await bench.receive(OSError(104))
     assert bench.task.done()
     assert isinstance(await task, NotConnected)
@@ -574,6 +586,7 @@ async def test_frames_without_an_id_are_logged_and_ignored():
         '[2,"","Reset",{}]',
         '[2,"%s","Reset",{}]' % ("x" * 65),
         '[2,"%s","Reset",{' % ("x" * 65),
+        '[2,"a\\"b","Reset",{',
         '[9,"s1","Reset",{}]',
         '[2.0,"s1","Reset",{}]',
         "[" * 16000,
@@ -612,12 +625,34 @@ async def test_the_log_never_shows_content_and_is_not_flooded():
     bench = Bench()
     for _ in range(100):
         await bench.receive('[2,"s1","ChangeConfiguration",{"key":"AuthorizationKey","value":"secret",,')
+    await asyncio.sleep_ms(59999)
+    await bench.receive("nonsense")
     assert len(bench.log.entries) == 1
-    await asyncio.sleep_ms(60000)
+    await asyncio.sleep_ms(1)
     await bench.receive("nonsense")
     assert len(bench.log.entries) == 2
-    assert "99 more" in bench.log.entries[1][2]
+    assert "100 more" in bench.log.entries[1][2]
+    await asyncio.sleep_ms(60000)
+    await bench.receive("nonsense")
+    assert "more" not in bench.log.entries[2][2]
     assert all("secret" not in text for _, _, text in bench.log.entries)
+
+
+async def test_a_frame_too_large_for_the_heap_is_refused():
+    class NoMemory:
+        def loads(self, _text):
+            raise MemoryError
+
+    bench = Bench()
+    real = frames.json
+    frames.json = NoMemory()
+    try:
+        await bench.receive([2, "s1", "Reset", {}])
+    finally:
+        frames.json = real
+    assert bench.link.sent == [[4, "s1", "FormationViolation", "too much for memory", {}]]
+    await bench.receive([2, "s2", "Reset", {}])
+    assert bench.link.sent[-1] == [3, "s2", {"status": "Accepted"}]
 
 
 async def test_a_peer_that_does_not_read_makes_no_heap_of_errors():
@@ -642,6 +677,8 @@ async def test_texts_arrive_with_all_their_characters():
         ('"\\ud83d\\ud83d\\ude97"', "\ufffd\U0001f697"),
         ('"\\\\ud83d\\\\ude97"', "\\ud83d\\ude97"),
         ('"\\\\\\ud83d"', "\\\ufffd"),
+        ('"\\ude97\\ude97"', "\ufffd\ufffd"),
+        ('"\\uff01\\ud83d"', "\uff01\ufffd"),
         ('"\\u00e9\\u0000"', "\u00e9\x00"),
         ('"\u00e9\U0001f697"', "\u00e9\U0001f697"),
     ):

@@ -45,7 +45,7 @@ def _join_surrogates(text: str) -> str:
     done = place = 0
     while True:
         place = text.find("\\", place)
-        if place < 0 or place + 6 > len(text):
+        if place < 0:
             pieces.append(text[done:])
             return "".join(pieces)
         code = _unit(text, place)

@@ -161,8 +161,7 @@ class Rpc:
             await asyncio.wait_for_ms(outstanding.done.wait(), left)
         except asyncio.TimeoutError:
             pass
-        if self._outstanding is outstanding:
-            self._outstanding = None
+        self._outstanding = None
         return outstanding.done.is_set()
 
     def _settle(self, answer) -> None:
