@@ -9,8 +9,9 @@ import asyncio
 import os
 from hashlib import sha256
 
-import asn1
 from micropython import const
+
+import asn1
 
 _P = (1 << 256) - (1 << 224) + (1 << 192) + (1 << 96) - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

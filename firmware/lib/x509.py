@@ -8,10 +8,11 @@ import os
 from binascii import a2b_base64, b2a_base64, hexlify
 from hashlib import sha256
 
+from micropython import const
+
 import asn1
 import p256
 import rsa
-from micropython import const
 
 # Object identifiers as they stand in DER.
 _EC_KEY = b"\x2a\x86\x48\xce\x3d\x02\x01"

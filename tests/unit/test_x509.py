@@ -3,10 +3,11 @@
 from binascii import hexlify
 from hashlib import sha256
 
+from certificate_maker import FIRST_S, LAST_S, NOW, authority, extension, make, name, pem, root, usage
+
 import asn1
 import p256
 import x509
-from certificate_maker import FIRST_S, LAST_S, NOW, authority, extension, make, name, pem, root, usage
 
 ROOT, MIDDLE, LEAF = 11, 12, 13
 
