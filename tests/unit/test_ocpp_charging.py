@@ -2,13 +2,13 @@
 
 import sys
 
-from ocpp.errors import CallError
-from ocpp.handlers.charging import HANDLERS
 from ocpp_charging_bench import DAY, T0, Bench, Stores, profile
 from storage_help import Log as StoreLog
 from storage_help import cut_everywhere
 from virtual_time import Record
 
+from ocpp.errors import CallError
+from ocpp.handlers.charging import HANDLERS
 from wallbox.storage.store import Store
 
 
@@ -192,12 +192,13 @@ def test_valid_from_and_to_bound_any_schedule():
 # Units and phases
 
 
-def test_power_is_shared_by_the_phases_given_or_else_three():
+def test_power_is_shared_by_all_phases_that_may_flow_whatever_it_was_meant_for():
     cases = (
         (3, 11000, None, 15942, 3),
         (3, 11040, 3, 16000, 3),
-        (3, 3680, 1, 16000, 1),
-        (3, 7360, 2, 16000, 2),
+        (3, 3680, 1, 5333, 1),
+        (3, 11040, 1, 16000, 1),
+        (3, 7360, 2, 10666, 2),
         (1, 3680, None, 16000, 1),
         (1, 3680, 3, 16000, 1),
         (3, 4140.5, None, 6000, 3),

@@ -3,8 +3,9 @@
 import asyncio
 import random
 
-from ocpp.schema import check_request, check_response
 from ocpp_charging_bench import CONFIG, DAY, T0, VOLTS, Bench, profile
+
+from ocpp.schema import check_request, check_response
 
 CASES = 300
 SEED = 20260101
@@ -234,7 +235,9 @@ class Painter:
             return tenths * VOLTS * phases if kind == "A" else tenths * phases // of, phases
         if unit == "A":
             return tenths if kind == "A" else tenths // (VOLTS * of), phases
-        return tenths * 100 if kind == "A" else tenths * 100 // (VOLTS * of), phases
+        if kind == "A":
+            return tenths * 100, phases
+        return tenths * 100 // (VOLTS * of) * phases // self.phases, phases
 
     def schedule(self, unit, most):
         """([(startPeriod, tenths, phases)], seconds covered)."""

@@ -220,12 +220,16 @@ class Charging:
     def limit(self, utc_s, uptime_s: int) -> tuple:
         """(mA a phase or None, phases or None, seconds until it may change or None, text), None being no limit.
 
-        `utc_s` may be None while the time is unknown. Below 6,000 mA the charge has to pause, as the text says.
+        `utc_s` may be None while the time is unknown. Below 6,000 mA the charge has to pause, as the text says. A
+        station switches no phases: a power meant for fewer phases than it has is divided among all that may flow.
         """
         profile, share, phases, rest = self.at(self.profiles, utc_s, self.elapsed_s(uptime_s))
         if profile is None:
             return None, None, rest, "no charging profile limits"
-        ma = share * 100 // (SIXTHS * self.point.station.volts())
+        station = self.point.station
+        ma = share * 100 // (SIXTHS * station.volts())
+        if profile[WATTS]:
+            ma = ma * phases // station.phases()
         name = "charging profile %d (%s, level %d)" % (profile[ID], PURPOSES[profile[PURPOSE]], profile[LEVEL])
         amperes = "%d.%d A" % (ma // 1000, ma % 1000 // 100)
         if ma < _LEAST_MA:
