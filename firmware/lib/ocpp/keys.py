@@ -50,7 +50,7 @@ ReserveConnectorZeroSupported r b true
 ResetRetries w i:0:10 2
 SecurityProfile w i:0:3 0
 SendLocalListMaxLength r i:1:1000 100
-StopTransactionOnEVSideDisconnect w b true
+StopTransactionOnEVSideDisconnect r b true
 StopTransactionOnInvalidId w b true
 StopTxnAlignedData w m:8
 StopTxnAlignedDataMaxLength r i:0:100 8
