@@ -1,4 +1,4 @@
-"""A charge point's surroundings for tests of package ocpp: a station that does what it is told, and a config that is a dict."""
+"""A charge point's surroundings for tests of package ocpp: the station does what it is told."""
 
 import asyncio
 

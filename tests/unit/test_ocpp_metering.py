@@ -129,7 +129,7 @@ def test_a_clock_that_is_set_does_not_stop_the_grid():
     for jump_s in (-3600, 3600, -400, 10 * 365 * 86400):
         point = rig(ClockAlignedDataInterval=900)
 
-        async def steps(jump_s=jump_s):
+        async def steps(jump_s=jump_s, point=point):
             await asyncio.sleep_ms(10_000)
             point.clock.set_utc_s(point.clock.utc_s() + jump_s)
             point.metering.changed()

@@ -127,7 +127,12 @@ def test_a_fault_is_told_with_its_code_and_goes_back_to_what_was():
 
     async def steps():
         await asyncio.sleep_ms(50)
-        station.wrong = ("GroundFailure", "current leaks to earth; unplug the car and have it checked", "residual", True)
+        station.wrong = (
+            "GroundFailure",
+            "current leaks to earth; unplug the car and have it checked",
+            "residual",
+            True,
+        )
         status.look()
         await asyncio.sleep_ms(50)
         station.wrong = ("PowerMeterFailure", "the meter", "meter", False)
@@ -196,7 +201,7 @@ def test_a_notification_without_answer_is_sent_again():
         point, _station, status = rig()
         point.answers["StatusNotification"] = [{}, failure, {}]
 
-        async def steps():
+        async def steps(point=point):
             await asyncio.sleep_ms(9_900)
             assert len(point.sent) == 2
             await asyncio.sleep_ms(300)

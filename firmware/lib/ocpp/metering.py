@@ -4,6 +4,7 @@ import asyncio
 from time import ticks_add, ticks_diff
 
 from micropython import const
+
 from ocpp import timestamps
 from ocpp.errors import OcppError
 
@@ -111,7 +112,7 @@ class Metering:
         return min(waits) if waits else None
 
     def _periodic_ms(self):
-        """ms until the next periodic sample: counted from the transaction's start."""
+        """Ms until the next periodic sample: counted from the transaction's start."""
         point = self._point
         interval_s = point.config["MeterValueSampleInterval"]
         if point.transactions.current is None or not interval_s:

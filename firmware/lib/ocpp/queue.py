@@ -20,9 +20,9 @@ import json
 import os
 from binascii import hexlify
 
-from journal import Journal
 from micropython import const
 
+from journal import Journal
 from ocpp.errors import OcppError
 
 _BLOCK_BYTES = const(4096)

@@ -1,9 +1,10 @@
-"""The status of connector 0 and 1 as OCPP 1.6 (4.9, StatusNotification) tells it, and when it is sent; it only looks."""
+"""The status of connectors 0 and 1 as OCPP 1.6 (4.9) tells it, and when it is sent; it only looks."""
 
 import asyncio
 from time import ticks_diff
 
 from micropython import const
+
 from ocpp import timestamps
 from ocpp.errors import CallError, CallTimeout, NotConnected
 
@@ -90,12 +91,15 @@ class Status:
 
     def _preparing_late(self) -> bool:
         """The car is plugged in, and nobody has permitted it within ConnectionTimeOut (transition B6)."""
-        return self._plugged_at is not None and self._left_ms() <= 0
+        return self._left_ms() <= 0
 
     def _left_ms(self) -> int:
+        """How long somebody still has to permit the car that is plugged in."""
         point = self._point
-        waited = ticks_diff(point.clock.ticks_ms(), self._plugged_at)
-        return point.config["ConnectionTimeOut"] * 1000 - waited
+        least = point.config["ConnectionTimeOut"] * 1000
+        if self._plugged_at is None:
+            return least
+        return least - ticks_diff(point.clock.ticks_ms(), self._plugged_at)
 
     def whole(self) -> str:
         """The status of connector 0: of the charge point itself."""

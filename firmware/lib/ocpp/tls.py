@@ -6,11 +6,12 @@ It cannot leave out the dates alone, but its error lists all that is wrong. So w
 clock does not agree with that or is unknown, a second connection is made that takes this very certificate only.
 """
 
-import tls
 from binascii import a2b_base64
 from hashlib import sha256
 
+import tls
 from micropython import const
+
 from ocpp import timestamps
 from ocpp.errors import OcppError
 

@@ -143,7 +143,9 @@ class Transactions:
         if data:
             transaction.begin_data = _entry(stamp[1], "Transaction.Begin", data)
         entry = json.loads(transaction.begin_data) if data else 0
-        transaction.number, transaction.stored = self._append("start", stamp + [id_tag, meter_wh, reservation_id, entry])
+        transaction.number, transaction.stored = self._append(
+            "start", stamp + [id_tag, meter_wh, reservation_id, entry]
+        )
         transaction.reservation_id = reservation_id
         transaction.parent_id_tag = parent_id_tag
         self.current = transaction

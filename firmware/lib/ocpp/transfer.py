@@ -10,6 +10,7 @@ from binascii import b2a_base64, hexlify
 from os import urandom
 
 from micropython import const
+
 from ocpp.errors import OcppError
 from ocpp.stream import Pipe, response, trusting, within
 from ocpp.url import UrlError, parse, unescaped

@@ -7,6 +7,7 @@ from os import urandom
 from time import ticks_ms as _ticks_ms
 
 from micropython import const
+
 from ocpp.errors import OcppError
 from ocpp.stream import Pipe, response, trusting, within
 from ocpp.url import parse
@@ -80,7 +81,7 @@ async def connect(
     ssl=None,
     max_bytes: int = 16384,
     timeout_s: int = 30,
-    ticks_ms=_ticks_ms
+    ticks_ms=_ticks_ms,
 ):
     """Open a WebSocket -> WebSocket, whose `protocol` is the one of `protocols` that the server has chosen.
 

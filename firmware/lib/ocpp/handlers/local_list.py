@@ -3,6 +3,7 @@
 import asyncio
 
 from micropython import const
+
 from ocpp.rare import borrow
 from ocpp.tagfile import key
 

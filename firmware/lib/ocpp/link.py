@@ -1,0 +1,277 @@
+"""The link to the central system: connects, registers, keeps alive and comes back for ever; it reads no message."""
+
+import asyncio
+from binascii import b2a_base64, hexlify
+from os import urandom
+from time import ticks_add, ticks_diff
+
+from micropython import const
+
+from ocpp import timestamps
+from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
+from ocpp.rpc import MessageIds, Rpc
+from ocpp.together import together
+from ocpp.url import escaped
+from ocpp.websocket import connect
+
+# Between two tries: doubled each time, each drawn from half of it to all of it, so that a thousand boxes do not come
+# back at the same moment (OCPP-J 1.6, 5.3 leaves the figures to us).
+_FIRST_MS = const(1_000)
+_LONGEST_MS = const(60_000)
+# A link that held for so long was a good one: the next try comes soon.
+_GOOD_MS = const(30_000)
+# Between two BootNotifications when the central system asks for none (interval 0) or gives no answer.
+_BOOT_S = const(30)
+# A clock that is off by more is set (Heartbeat answers take some time on their way).
+_CLOCK_S = const(2)
+# A jump of the clock by more is told as a security event (white paper, SettingSystemTime).
+_JUMP_S = const(10)
+# No message of 1.6 needs more: a list of 100 tags or a profile of 24 periods takes 7 KB.
+_MAX_BYTES = const(16_384)
+_HANDSHAKE_S = const(30)
+# Intervals that are changed while something waits for the former one take effect within this time.
+_LOOK_MS = const(10_000)
+# These may stand in a path as a whole, but an identity is one part of it (RFC 3986, 3.3).
+_PARTING = "/?%#"
+
+OFF = "off"
+CONNECTING = "connecting"
+WAITING = "waiting"
+CONNECTED = "connected"
+
+
+def encoded(identity: str) -> str:
+    """`identity` as one part of a path (RFC 3986, 3.3; OCPP-J 1.6, 3.1.1)."""
+    return "".join("%%%02X" % ord(char) if char in _PARTING else escaped(char) for char in identity)
+
+
+class Link:
+    """One connection after the other to `point.security.target()`.
+
+    `state` is OFF, CONNECTING, WAITING (for the next try) or CONNECTED; `registration` the status of the last
+    BootNotification of this start, None before; `reason` why there is no link, for people.
+    """
+
+    def __init__(self, point):
+        self._point = point
+        self._wake = asyncio.Event()
+        self._boot_now = asyncio.Event()
+        self._beat = asyncio.Event()
+        self._dropped = asyncio.Event()
+        self._ids = MessageIds(hexlify(urandom(6)).decode())
+        self._wait_ms = _FIRST_MS
+        self._rpc = None
+        self._socket = None
+        self.state = OFF
+        self.registration = None
+        self.reason = ""
+        self.since_s = 0
+
+    @property
+    def online(self) -> bool:
+        """Whether messages may be sent: connected and registered."""
+        return self._rpc is not None and self.registration == "Accepted"
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a WebSocket."""
+        return self._rpc is not None
+
+    async def call(self, action: str, payload: dict, message_id=None) -> dict:
+        """Send a CALL and wait for its answer; NotConnected, CallTimeout or CallError.
+
+        After a time-out in which nothing at all was heard the link is given up.
+        """
+        rpc = self._rpc
+        if rpc is None:
+            raise NotConnected("no link")
+        began = self._point.clock.ticks_ms()
+        try:
+            return await rpc.call(action, payload, message_id)
+        except CallTimeout:
+            if rpc is self._rpc and ticks_diff(self._socket.last_heard_ms, began) <= 0:
+                self.drop("%s and all else was not answered" % action)
+            raise
+
+    def after_answer(self, function) -> None:
+        """Call `function` once the answer to the CALL in hand has been sent; not at all when it cannot be."""
+        if self._rpc is not None:
+            self._rpc.sent.append(function)
+
+    def drop(self, reason: str) -> None:
+        """Give up the connection, and make the next."""
+        if self._rpc is not None:
+            self.reason = reason
+            self._dropped.set()
+
+    def reconnect(self) -> None:
+        """Connect anew at once, with what may have changed of address, key or profile."""
+        self._wait_ms = _FIRST_MS
+        self.drop("settings of the link have changed")
+        self._wake.set()
+
+    def boot(self) -> None:
+        """Send the BootNotification again now, while it has not been accepted (TriggerMessage)."""
+        self._boot_now.set()
+
+    def interval_changed(self) -> None:
+        """HeartbeatInterval has another value."""
+        self._beat.set()
+
+    async def run(self) -> None:
+        """Keep a link for ever."""
+        while True:
+            began = self._point.clock.ticks_ms()
+            self.state = CONNECTING
+            try:
+                await self._serve()
+            except (OSError, OcppError, ValueError) as error:
+                self._failed(error)
+            if ticks_diff(self._point.clock.ticks_ms(), began) >= _GOOD_MS:
+                self._wait_ms = _FIRST_MS
+            self.state = WAITING
+            await self._pause()
+
+    def _failed(self, error) -> None:
+        """Log why there is no link, once for each reason in a row."""
+        words = [str(part) for part in error.args if isinstance(part, str)]
+        text = words[-1] if words else repr(error)
+        self._point.security.link_failed(error)
+        if text != self.reason:
+            self.reason = text
+            self._point.log.add("warning", "ocpp", "no_link", "no link to the central system: %s" % text)
+
+    async def _pause(self) -> None:
+        wait_ms = self._wait_ms
+        self._wait_ms = min(_LONGEST_MS, wait_ms * 2)
+        chance = int.from_bytes(self._point.random(2), "big")
+        await self._rest(self._wake, wait_ms // 2 + wait_ms // 2 * chance // 0xFFFF)
+
+    @staticmethod
+    async def _rest(event, ms: int) -> bool:
+        """Wait for `event`, at most `ms` -> whether it came."""
+        try:
+            await asyncio.wait_for_ms(event.wait(), ms)
+        except asyncio.TimeoutError:
+            return False
+        event.clear()
+        return True
+
+    # -- one connection ------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        """Connect, and stay until the link ends."""
+        point = self._point
+        target = point.security.target()
+        url = target.url.rstrip("/") + "/" + encoded(target.identity)
+        headers = ()
+        if target.password is not None:
+            user = target.identity.encode() + b":" + target.password
+            headers = (("Authorization", "Basic " + b2a_base64(user).decode().strip()),)
+        socket = await connect(
+            point.open_connection,
+            url,
+            headers=headers,
+            ssl=target.ssl,
+            max_bytes=_MAX_BYTES,
+            timeout_s=_HANDSHAKE_S,
+            ticks_ms=point.clock.ticks_ms,
+        )
+        rpc = Rpc(socket, point.clock, point.log, point.handle, point.config["MessageTimeout"], self._ids)
+        self._rpc = rpc
+        self._socket = socket
+        self._dropped.clear()
+        self._connected()
+        try:
+            await together(rpc.run(), self._keep_alive(socket), self._stay_registered(), self._dropped.wait())
+        finally:
+            self._rpc = self._socket = None
+            self._ended()
+            await socket.close()
+
+    def _connected(self) -> None:
+        self.state = CONNECTED
+        self.reason = ""
+        self.since_s = self._point.clock.uptime_s()
+        self._point.log.add("info", "ocpp", "connected", "connected to the central system")
+        self._point.security.link_made()
+        self._point.link_changed()
+
+    def _ended(self) -> None:
+        why = self.reason or "closed by the other side"
+        self._point.log.add("warning", "ocpp", "disconnected", "the link to the central system ended: %s" % why)
+        self._point.link_changed()
+
+    async def _keep_alive(self, socket) -> None:
+        """Ping what has been silent for half of WebSocketPingInterval; give up what is silent for all of it."""
+        clock = self._point.clock
+        while True:
+            interval_ms = self._point.config["WebSocketPingInterval"] * 1000
+            silent_ms = ticks_diff(clock.ticks_ms(), socket.last_heard_ms)
+            if not interval_ms or silent_ms < interval_ms // 2:
+                await asyncio.sleep_ms(min(_LOOK_MS, interval_ms // 2 - silent_ms if interval_ms else _LOOK_MS))
+                continue
+            heard = socket.last_heard_ms
+            await socket.ping()
+            await asyncio.sleep_ms(max(0, ticks_diff(ticks_add(heard, interval_ms), clock.ticks_ms())))
+            if socket.last_heard_ms == heard:
+                self.drop("no answer to a ping")
+                return
+
+    async def _stay_registered(self) -> None:
+        """Register if that has not been done since the start, then send heartbeats."""
+        if self.registration != "Accepted":
+            await self._register()
+        self._point.link_changed()
+        while True:
+            if not await self._rest(self._beat, self._point.config["HeartbeatInterval"] * 1000):
+                await self.heartbeat()
+
+    async def heartbeat(self) -> None:
+        """Send a Heartbeat, and take over the time of its answer."""
+        try:
+            answer = await self._point.call("Heartbeat", {}, triggered=True)
+        except (CallError, CallTimeout, NotConnected) as error:
+            self._point.log.add("warning", "ocpp", "no_heartbeat", "a heartbeat was not answered: %s" % error)
+        else:
+            self.take_time(answer["currentTime"])
+
+    async def _register(self) -> None:
+        while True:
+            wait_s = await self._boot()
+            if self.registration == "Accepted":
+                return
+            self._boot_now.clear()
+            await self._rest(self._boot_now, wait_s * 1000)
+
+    async def _boot(self) -> int:
+        """Send one BootNotification -> seconds until the next, if it was not accepted."""
+        point = self._point
+        try:
+            answer = await point.call("BootNotification", point.station.boot_info(), registering=True)
+        except (CallError, CallTimeout) as error:
+            point.log.add("warning", "ocpp", "not_registered", "BootNotification failed: %s" % error)
+            return _BOOT_S
+        self.registration = answer["status"]
+        self.take_time(answer["currentTime"])
+        interval_s = max(0, answer["interval"])
+        point.log.add("info", "ocpp", "registered", "the central system answers %s" % self.registration)
+        if self.registration == "Accepted":
+            point.registered(interval_s)
+        return interval_s or _BOOT_S
+
+    def take_time(self, text: str) -> None:
+        """Take over the central system's time when the clock is unknown or off."""
+        point = self._point
+        try:
+            utc_s = timestamps.parse(text)
+        except ValueError as error:
+            point.log.add("warning", "ocpp", "bad_time", "the central system's time is none: %s" % error)
+            return
+        known = point.clock.utc_s()
+        if known is not None and abs(known - utc_s) < _CLOCK_S:
+            return
+        point.clock.set_utc_s(utc_s)
+        point.time_set()
+        if known is None or abs(known - utc_s) >= _JUMP_S:
+            point.security.event("SettingSystemTime", "set by the central system")
