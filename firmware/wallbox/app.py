@@ -27,6 +27,7 @@ from wallbox import VERSION, status
 from wallbox.access.access import Access
 from wallbox.access.cards import Cards
 from wallbox.access.reader import CardReader
+from wallbox.backend.backend import Backend
 from wallbox.charging import control as loop
 from wallbox.charging.delay import RestartDelay
 from wallbox.charging.habits import Habits
@@ -138,7 +139,7 @@ class App:
             self.delay,
             self.control.wake,
         )
-        self._net = hal.net.Net()
+        self.net = hal.net.Net()
         self._net_ok_at = self.clock.ticks_ms()
         self._why_code = None
         self._noted_ma = 0
@@ -147,6 +148,7 @@ class App:
         self.supervisor = Supervisor(self.clock, hal.watchdog.Watchdog(), self.log, self._stop)
         self.installer = Installer(self, self.ble)
         self.installer.complete()
+        self.backend = Backend(self)
         self.settings.listeners.append(self._settings_changed)
         self.settings.listeners.append(self.installer.settings_changed)
         self.access.on_setup_card = self.installer.somebody_there
@@ -254,6 +256,7 @@ class App:
         event = self.ring.get()
         while event is not None:
             self._log_event(*event)
+            self.snapshot.changed.set()
             event = self.ring.get()
 
     def _log_event(self, code: int, a: int, b: int) -> None:
@@ -308,7 +311,7 @@ class App:
 
     def _watch_communication(self) -> None:
         now = self.clock.ticks_ms()
-        if self._net.module_ok():
+        if self.net.module_ok():
             self._net_ok_at = now
         lost = ticks_diff(now, self._net_ok_at) >= _COMMUNICATION_MS
         if self.snapshot.communication_ok == lost:
@@ -342,6 +345,7 @@ class App:
         add("grid", self.grid.run)
         add("jobs", self.jobs.run)
         add("installer", self.installer.run)
+        add("backend", self.backend.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

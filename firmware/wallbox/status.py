@@ -42,7 +42,7 @@ def status(app) -> dict:
         "load": app.load.status(),
         "solar": app.solar.status(),
         "peak_shaving": app.peak.status(),
-        "backend": {"connected": False, "url": app.settings["ocpp_url"]},
+        "backend": app.backend.status(),
         "currents_a": [ma / 1000 for ma in view.currents_ma],
         "volts": [mv / 1000 for mv in view.volts_mv],
         "temperature_c": view.temperature_deci_c / 10,

@@ -256,7 +256,7 @@ class Session:
             self._store.checkpoint(self.energy_mwh // _MWH_PER_WH, self.duration_s())
 
     def keep_energy(self) -> None:
-        """Write the energy so far to flash: somebody outside hears of it, and must never hear less after a power cut."""
+        """Write the energy so far to flash: somebody outside hears it, and must never hear less after a power cut."""
         if self.active and not self._closing:
             self._store.checkpoint(self.energy_mwh // _MWH_PER_WH, self.duration_s(), told=True)
 

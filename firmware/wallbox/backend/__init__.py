@@ -1,0 +1,1 @@
+"""The central system: binds the package `ocpp` to the wallbox (R25, R27)."""

@@ -1,0 +1,68 @@
+"""Task `backend`: loads what speaks with a central system only while one is set up; it decides nothing."""
+
+import asyncio
+import sys
+
+from wallbox.timer import unwatched
+
+_NEEDS = ("ocpp_url", "ocpp_password", "charge_point_id")
+_FOLDER = "wallbox.backend"
+_LOADED = ("station", "wiring")
+
+
+class Backend:
+    """`app` is the composition root. `wiring` is None while no central system is set up."""
+
+    def __init__(self, app):
+        self._app = app
+        self._wake = asyncio.Event()
+        self.wiring = None
+        app.settings.listeners.append(self._settings_changed)
+        app.session.listeners.append(self._session_changed)
+        if app.settings["ocpp_url"]:
+            self._load()
+
+    def _load(self) -> None:
+        self.wiring = __import__(_FOLDER + ".wiring", None, None, ("x",)).Wiring(self._app)
+        self._app.access.decide = self.wiring.card
+
+    def _let_go(self) -> None:
+        self._app.access.decide = None
+        self.wiring = None
+        package = sys.modules[_FOLDER]
+        for name in _LOADED:
+            sys.modules.pop(_FOLDER + "." + name, None)
+            if hasattr(package, name):
+                delattr(package, name)
+        for name in [name for name in sys.modules if name == "ocpp" or name.startswith("ocpp.")]:
+            del sys.modules[name]
+
+    def _settings_changed(self, keys) -> None:
+        if any(key in keys for key in _NEEDS):
+            self._wake.set()
+
+    def _session_changed(self, begun: bool) -> None:
+        if self.wiring is not None:
+            self.wiring.session_changed(begun)
+
+    def status(self) -> dict:
+        """{"connected", "url", "state", "registration", "reason", "waiting" (messages not delivered), ...}."""
+        url = self._app.settings["ocpp_url"]
+        if self.wiring is None:
+            return {"connected": False, "url": url}
+        return dict(self.wiring.status(), url=url)
+
+    async def run(self, beat=unwatched) -> None:
+        """Serve the central system that is set up; begin anew when another is."""
+        while True:
+            beat(None)
+            self._wake.clear()
+            if self.wiring is None and self._app.settings["ocpp_url"]:
+                self._load()
+            if self.wiring is None:
+                await self._wake.wait()
+                continue
+            try:
+                await self.wiring.run(self._wake)
+            finally:
+                self._let_go()

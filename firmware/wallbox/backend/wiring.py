@@ -1,0 +1,123 @@
+"""Wires a charge point of package `ocpp` to the wallbox: its settings, flash, session, cards and network."""
+
+import asyncio
+
+import hal.system
+from ocpp.charge_point import ChargePoint
+from ocpp.configuration import Configuration
+from ocpp.errors import OcppError
+from ocpp.together import together
+from wallbox.backend.station import MEASURANDS, Station, reason_of
+from wallbox.storage.store import Store
+
+_VERSION = 1
+
+
+def store(folder: str, name: str, log) -> Store:
+    """Where the charge point keeps a value."""
+    return Store(folder, name, _VERSION, log)
+
+
+def configuration(folder: str, log) -> Configuration:
+    """The configuration keys as they are kept on flash."""
+    config = Configuration(store(folder, "ocpp_config", log), measurands=MEASURANDS)
+    for key in config.refused:
+        log.add("error", "ocpp", "key_lost", "configuration key %s: what was stored is not allowed any more" % key)
+    return config
+
+
+class Wiring:
+    """One charge point while one central system is set up."""
+
+    def __init__(self, app):
+        self._app = app
+        self._card = None
+        config = configuration(app.folder, app.log)
+        self.station = Station(app, config)
+        self.point = ChargePoint(
+            self.station,
+            config,
+            app.clock,
+            app.log,
+            self._store,
+            app.folder,
+            app.net.open_connection,
+            hal.system.random_bytes,
+            self._target(),
+        )
+
+    def _store(self, name: str):
+        return store(self._app.folder, name, self._app.log)
+
+    def _target(self) -> dict:
+        settings = self._app.settings
+        name = settings["charge_point_id"] or self.station.serial
+        return {"url": settings["ocpp_url"], "identity": name, "password": settings["ocpp_password"]}
+
+    def status(self) -> dict:
+        """What status and apps show of the link."""
+        link = self.point.link
+        current = self.point.transactions.current
+        shown, code = self.point.status.connector()[:2]
+        return {
+            "connected": link.online,
+            "state": link.state,
+            "registration": link.registration,
+            "reason": link.reason,
+            "since_s": link.since_s,
+            "connector": shown,
+            "error": code,
+            "operative": self.point.operative,
+            "transaction_id": current.transaction_id if current else None,
+            "waiting": self.point.transactions.queue.waiting,
+        }
+
+    def card(self, uid: str) -> None:
+        """A card was shown: whether it may charge is decided by the central system and the rules for its absence."""
+        if self._card is None or self._card.done():
+            self._card = asyncio.create_task(self._decide(uid))
+
+    async def _decide(self, uid: str) -> None:
+        try:
+            accepted, text = await self.point.card(uid)
+        except Exception as error:
+            self.point.failed(error)
+            accepted, text = False, "was refused: the backend's answer could not be understood"
+        self._app.access.answer(uid, accepted, text)
+        self.point.station_changed()
+
+    def session_changed(self, begun: bool) -> None:
+        """A session begins, and its start is stored before this returns; or it has ended."""
+        session = self._app.session
+        if not begun:
+            self.point.session_ended(reason_of(self._app.session.stop_reason or ""), self.station.stopped_by)
+        elif not session.resumed:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.station.began()
+        try:
+            self.point.session_began(self._app.session.id_tag)
+        except (OcppError, OSError) as error:
+            text = "the charge goes on, but the backend will not hear of it: %s" % error
+            self._app.log.add("error", "ocpp", "no_transaction", text)
+
+    async def run(self, changed) -> None:
+        """Work until the event `changed`: then another central system is set up."""
+        await together(self.point.run(), self._watch(), changed.wait())
+
+    async def _watch(self) -> None:
+        """Tell the charge point of what moves at the wallbox."""
+        snapshot = self._app.snapshot
+        while True:
+            self._take_up()
+            self.station.set_reserved(self.point.reservations.reserved_for(1) is not None)
+            self.point.station_changed()
+            await snapshot.changed.wait()
+            snapshot.changed.clear()
+
+    def _take_up(self) -> None:
+        """A session that was there before a restart goes on as a transaction of its own (R7)."""
+        session = self._app.session
+        if session.active and session.resumed and session.authorised and self.point.transactions.current is None:
+            self._begin()
