@@ -9,7 +9,6 @@ from wallbox.storage.store import Store
 
 _VERSION = const(1)  # of cards, settings and OCPP keys on flash, as in wallbox.app
 _PAGE_BYTES = const(256)
-_OCPP_KEYS = "ocpp_config"  # the store of OCPP configuration keys that are not the default, as texts
 SETUP_CARD = "04A1B2C3D4E5F6"
 # A finished installation: a house with a main fuse of 3 x 25 A, a meter, and the full current allowed.
 INSTALLED = {
@@ -41,33 +40,20 @@ def is_blank(flash) -> bool:
     return True
 
 
-def _text(key: str, value) -> str:
-    """An OCPP configuration value as OCPP writes it and as the firmware stores it; ValueError."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, str)):
-        return str(value)
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return ",".join(value)
-    raise ValueError(
-        "ocpp: %s: %r is not allowed; allowed: a number, true, false, text or list of texts" % (key, value)
-    )
-
-
 def write(settings: dict, card: bool) -> dict:
     """Store settings, and the setup card if asked -> all of them; ValueError when they are not allowed.
 
-    A member "ocpp" is no setting but holds OCPP configuration keys; whether their values are allowed the firmware finds.
+    Beside settings of the firmware there may be "ocpp", an object of OCPP configuration keys, and "ocpp_certificates",
+    one of PEM texts: "root" (of the central system), "manufacturer", "client" and "client_key".
     """
-    ocpp = settings.pop("ocpp", {})
-    if not isinstance(ocpp, dict):
-        raise ValueError('ocpp: %r is not allowed; allowed: an object such as {"HeartbeatInterval": 60}' % (ocpp,))
-    keys = {key: _text(key, value) for key, value in ocpp.items()}
+    settings = dict(settings)
+    keys = settings.pop("ocpp", {})
+    certificates = settings.pop("ocpp_certificates", {})
     folder = hal.flash.mount()
     try:
         log = _NoLog()
-        if keys:
-            Store(folder, _OCPP_KEYS, _VERSION, log).save(keys)
+        if keys or certificates:
+            _preset_backend(folder, log, keys, certificates)
         if card:
             Cards(Store(folder, "cards", _VERSION, log), log).set_setup(SETUP_CARD)
         stored = Settings(Store(folder, "settings", _VERSION, log), log)
@@ -76,3 +62,21 @@ def write(settings: dict, card: bool) -> dict:
         return stored.as_dict()
     finally:
         hal.flash.unmount()
+
+
+def _preset_backend(folder: str, log, keys, certificates) -> None:
+    """Store what a central system would have set, or an installer have brought along; ValueError."""
+    from wallbox.backend import presets, wiring
+
+    for name, value in (("ocpp", keys), ("ocpp_certificates", certificates)):
+        if not isinstance(value, dict):
+            raise ValueError(
+                '%s: %r is not allowed; allowed: an object such as {"HeartbeatInterval": 60}' % (name, value)
+            )
+    if keys:
+        try:
+            wiring.configuration(folder, log).preset(keys)
+        except ValueError as error:
+            raise ValueError("ocpp: %s" % error)
+    if certificates:
+        presets.preset(folder, log, certificates)

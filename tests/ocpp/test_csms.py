@@ -12,6 +12,9 @@ from urllib.parse import quote
 import pytest
 from certificates import Authority
 from csms import SILENCE, CallFailed, Csms, Delayed, Gone, NotSeen
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+
 from ocpp.exceptions import InternalError, OCPPError
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
@@ -23,8 +26,6 @@ from ocpp.v16.enums import (
     ResetStatus,
     ResetType,
 )
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 NOON = "2026-01-01T12:00:00Z"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import ocpp
 import pytest
 
+import ocpp
 from simulator import MICROPYTHON, ROOT
 
 SCHEMAS = Path(ocpp.__file__).parent / "v16" / "schemas"

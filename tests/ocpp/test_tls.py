@@ -29,7 +29,13 @@ class Certificate:
     """A certificate and its key; `issuer` None: signed by itself, an authority."""
 
     def __init__(
-        self, issuer: "Certificate | None", names: Any = (), first: int = -30, last: int = 30, common: str = "x", ca: bool = False,
+        self,
+        issuer: "Certificate | None",
+        names: Any = (),
+        first: int = -30,
+        last: int = 30,
+        common: str = "x",
+        ca: bool = False,
         key: Any = None,
     ):
         self.key = key or ec.generate_private_key(ec.SECP256R1())

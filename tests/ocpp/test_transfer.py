@@ -205,7 +205,8 @@ FILE = "".join(PIECES).encode()
 
 
 @pytest.mark.parametrize(
-    ("path", "put"), [("/logs/", "/logs/box.log"), ("/logs", "/logs/box.log"), ("", "/box.log"), ("/a.txt?k=v", "/a.txt?k=v")]
+    ("path", "put"),
+    [("/logs/", "/logs/box.log"), ("/logs", "/logs/box.log"), ("", "/box.log"), ("/a.txt?k=v", "/a.txt?k=v")],
 )
 def test_an_upload_is_a_put_of_the_file(device: Device, path: str, put: str) -> None:
     async def test() -> None:

@@ -348,7 +348,9 @@ BREACHES: dict[str, tuple[int, list[bytes]]] = {
     "fragmented ping": (1002, [frame(PING, b"x", fin=False)]),
     "long ping": (1002, [frame(PING, b"x" * 126)]),
     "close of one byte": (1002, [frame(CLOSE, b"x")]),
-    **{f"close {c}": (1002, [frame(CLOSE, c.to_bytes(2, "big"))]) for c in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000)},
+    **{
+        f"close {c}": (1002, [frame(CLOSE, c.to_bytes(2, "big"))]) for c in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000)
+    },
     "close reason": (1007, [frame(CLOSE, b"\x03\xe8\xff")]),
     "no utf-8": (1007, [frame(TEXT, b"\xff")]),
     "half a character": (1007, [frame(TEXT, b"a\xe2\x82")]),

@@ -94,7 +94,9 @@ class Device:
         future: asyncio.Future[dict[str, Any]] = self.loop.create_future()
         self.waiting[number] = future
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"id": number, "do": do, **arguments}, ensure_ascii=escaped).encode() + b"\n")
+        self.process.stdin.write(
+            json.dumps({"id": number, "do": do, **arguments}, ensure_ascii=escaped).encode() + b"\n"
+        )
         return future
 
     async def do(self, do: str, **arguments: Any) -> dict[str, Any]:

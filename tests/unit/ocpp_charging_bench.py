@@ -2,9 +2,10 @@
 
 import json
 
+from virtual_time import Log, Record
+
 from ocpp.charging import Charging
 from ocpp.timestamps import iso
-from virtual_time import Log, Record
 
 T0 = 1767225600  # 2026-01-01T00:00:00Z, a Thursday
 DAY = 86400

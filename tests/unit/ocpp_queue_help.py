@@ -4,13 +4,13 @@ import asyncio
 import gc
 import json
 
+from storage_help import Log
+from virtual_time import VirtualTime
+
 from ocpp import samples
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.timestamps import parse
 from ocpp.transactions import Transactions
-from storage_help import Log
-from virtual_time import VirtualTime
-
 from wallbox.storage.store import Store
 
 NOON = 1767268800  # 2026-01-01T12:00:00Z

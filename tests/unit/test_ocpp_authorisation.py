@@ -1,11 +1,12 @@
 """Who may charge: list before cache, the central system before both, and the offline rules when it is silent."""
 
+from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point
+from storage_help import MOUNT, Flash, cut_everywhere
+
 from ocpp.authorisation import Authorisation, masked, same
 from ocpp.configuration import Configuration
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.tagstore import line, write_now
-from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point
-from storage_help import MOUNT, Flash, cut_everywhere
 
 STATUSES = ("Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx")
 

@@ -3,12 +3,13 @@
 import asyncio
 import json
 
+from ocpp_tags_help import LATER, NOW, Point, entry, point, update
+from storage_help import MOUNT, Flash, cut_everywhere
+
 from ocpp.authorisation import Authorisation
 from ocpp.handlers.local_list import HANDLERS
 from ocpp.schema import check_request, check_response
 from ocpp.tagstore import lines
-from ocpp_tags_help import LATER, NOW, Point, entry, point, update
-from storage_help import MOUNT, Flash, cut_everywhere
 
 
 def with_list(name, **config):

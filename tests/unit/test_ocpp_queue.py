@@ -3,11 +3,11 @@
 import asyncio
 import os
 
-from ocpp.queue import VALUES_BYTES, Full, Queue
 from ocpp_queue_help import NOON, Clock
 from storage_help import MOUNT, Flash, Log, noise, read, scratch, write
 from virtual_time import VirtualTime
 
+from ocpp.queue import VALUES_BYTES, Full, Queue
 from wallbox.storage.store import Store
 
 START = ["04A1B2C3D4E5F6", 1234567, None, 0]

@@ -2,6 +2,10 @@
 
 import asyncio
 
+from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point, update
+from storage_help import MOUNT, Flash, cut_everywhere
+from virtual_time import VirtualTime
+
 from ocpp.authorisation import Authorisation
 from ocpp.errors import CallError
 from ocpp.handlers.local_list import HANDLERS as LISTS
@@ -9,9 +13,6 @@ from ocpp.handlers.reservation import HANDLERS
 from ocpp.reservation import Reservations
 from ocpp.schema import check_response
 from ocpp.timestamps import iso
-from ocpp_tags_help import LATER, NOW, PAST, Point, answering, entry, point, update
-from storage_help import MOUNT, Flash, cut_everywhere
-from virtual_time import VirtualTime
 
 IN_AN_HOUR = iso(NOW + 3600)
 

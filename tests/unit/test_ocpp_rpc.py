@@ -4,11 +4,11 @@ import asyncio
 import gc
 import json
 
+from virtual_time import Log, VirtualTime
+
 from ocpp import frames
 from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.rpc import MessageIds, Rpc
-from virtual_time import Log, VirtualTime
-
 from plant.dice import Dice
 
 TIMEOUT_S = 30

@@ -2,19 +2,55 @@
 
 import json
 
-from ocpp import samples
 from ocpp_queue_help import energy, usual
 
+from ocpp import samples
+
 # OCPP 1.6, 7.31 Measurand, 7.32 Phase, 7.33 ReadingContext, 7.45 UnitOfMeasure.
-MEASURANDS = (
-    "Current.Export Current.Import Current.Offered Energy.Active.Export.Register Energy.Active.Import.Register "
-    "Energy.Reactive.Export.Register Energy.Reactive.Import.Register Energy.Active.Export.Interval "
-    "Energy.Active.Import.Interval Energy.Reactive.Export.Interval Energy.Reactive.Import.Interval Frequency "
-    "Power.Active.Export Power.Active.Import Power.Factor Power.Offered Power.Reactive.Export Power.Reactive.Import "
-    "RPM SoC Temperature Voltage"
-).split()
-UNITS = "Wh kWh varh kvarh W kW VA kVA var kvar A V Celsius Celcius Fahrenheit K Percent".split()
-PHASES = "L1 L2 L3 N L1-N L2-N L3-N L1-L2 L2-L3 L3-L1".split()
+MEASURANDS = [
+    "Current.Export",
+    "Current.Import",
+    "Current.Offered",
+    "Energy.Active.Export.Register",
+    "Energy.Active.Import.Register",
+    "Energy.Reactive.Export.Register",
+    "Energy.Reactive.Import.Register",
+    "Energy.Active.Export.Interval",
+    "Energy.Active.Import.Interval",
+    "Energy.Reactive.Export.Interval",
+    "Energy.Reactive.Import.Interval",
+    "Frequency",
+    "Power.Active.Export",
+    "Power.Active.Import",
+    "Power.Factor",
+    "Power.Offered",
+    "Power.Reactive.Export",
+    "Power.Reactive.Import",
+    "RPM",
+    "SoC",
+    "Temperature",
+    "Voltage",
+]
+UNITS = [
+    "Wh",
+    "kWh",
+    "varh",
+    "kvarh",
+    "W",
+    "kW",
+    "VA",
+    "kVA",
+    "var",
+    "kvar",
+    "A",
+    "V",
+    "Celsius",
+    "Celcius",
+    "Fahrenheit",
+    "K",
+    "Percent",
+]
+PHASES = ["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1"]
 
 
 def there_and_back(sampled, context=0):
@@ -28,13 +64,28 @@ def test_every_name_of_the_specification_comes_back_and_has_a_number():
             value = {"value": "1", field: name}
             assert there_and_back([value]) == [value]
             assert all(type(part) is int for part in samples.pack([value])[0]), name
-    for name in "Interruption.Begin Sample.Clock Sample.Periodic Transaction.Begin Transaction.End Trigger Other".split():
+    for name in [
+        "Interruption.Begin",
+        "Sample.Clock",
+        "Sample.Periodic",
+        "Transaction.Begin",
+        "Transaction.End",
+        "Trigger",
+        "Other",
+    ]:
         number = samples.number(samples.CONTEXTS, name)
         assert type(number) is int and there_and_back(energy(1), number)[0]["context"] == name
 
 
 def test_names_that_nobody_knows_and_all_fields_come_back():
-    value = {"value": "a1", "measurand": "Mine", "unit": "furlong", "phase": "L9", "location": "EV", "format": "SignedData"}
+    value = {
+        "value": "a1",
+        "measurand": "Mine",
+        "unit": "furlong",
+        "phase": "L9",
+        "location": "EV",
+        "format": "SignedData",
+    }
     assert there_and_back([value]) == [value]
     assert there_and_back([value], "My.Context") == [dict(value, context="My.Context")]
 

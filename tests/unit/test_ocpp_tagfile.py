@@ -2,11 +2,12 @@
 
 import gc
 
+from ocpp_tags_help import LATER, NOW
+from storage_help import MOUNT, Flash, Log, cut_everywhere, noise, read, scratch, write
+
 from ocpp.tagfile import TagFile, key
 from ocpp.tagstore import erase, key_of, line, lines, write_now
 from ocpp.tagstore import write as writing_of
-from ocpp_tags_help import LATER, NOW
-from storage_help import MOUNT, Flash, Log, cut_everywhere, noise, read, scratch, write
 
 
 def tags(count, status="Accepted", first=0):

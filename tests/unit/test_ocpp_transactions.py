@@ -3,10 +3,11 @@
 import asyncio
 import gc
 
-from ocpp.queue import Full
-from ocpp.timestamps import iso, parse
 from ocpp_queue_help import NOON, TAG, Central, boot, energy, settle, usual
 from storage_help import MOUNT, Flash, cut_everywhere, scratch
+
+from ocpp.queue import Full
+from ocpp.timestamps import iso, parse
 
 YEARS_S = 10 * 365 * 24 * 3600
 
@@ -149,7 +150,10 @@ def test_a_message_that_is_refused_is_sent_again_after_the_interval_times_the_at
     starts = [ms for ms, action in zip(point.sent_ms, central.actions()) if action == "StartTransaction"]
     assert [starts[i + 1] - starts[i] for i in (0, 1)] == [60020, 120020], starts
     assert len(starts) == 3 and len({message[0] for message in central.seen[:3]}) == 1
-    assert [payload["transactionId"] for payload in central.of("MeterValues") + central.of("StopTransaction")] == [-1, -1]
+    assert [payload["transactionId"] for payload in central.of("MeterValues") + central.of("StopTransaction")] == [
+        -1,
+        -1,
+    ]
     assert "message_dropped" in point.log.codes()
 
 
@@ -637,7 +641,10 @@ def test_a_flash_that_refuses_any_write_keeps_the_transaction_in_ram_and_writes_
         boot(MOUNT, central, settle)
         first, second = central.transactions()
         assert first[2]["meterStop"] == 1002 and second[2]["reason"] == "PowerLoss"
-        assert central.actions() == ["StartTransaction", "StopTransaction", "StartTransaction", "StopTransaction"] or first[1]
+        assert (
+            central.actions() == ["StartTransaction", "StopTransaction", "StartTransaction", "StopTransaction"]
+            or first[1]
+        )
 
 
 def test_a_flash_that_refuses_for_good_still_delivers_and_bounds_memory():
@@ -769,5 +776,3 @@ def test_a_thousand_transactions_offline_are_replayed_without_growth_of_the_heap
     heap = central.heap
     print("heap in use during the replay:", heap)
     assert len(heap) == 12 and max(heap[1:]) - min(heap[1:]) < 1000, heap
-
-

@@ -13,9 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
-from ocpp.messages import MessageType, get_validator
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+
+from ocpp.messages import MessageType, get_validator
 
 SUBPROTOCOL = "ocpp1.6"
 VERSION = "1.6"
