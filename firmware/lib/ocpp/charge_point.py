@@ -26,6 +26,8 @@ _PROFILE_S = const(60)
 _DELIVERY_S = const(10)
 # How long a hard reset lets the car react.
 _HARD_MS = const(1_000)
+# A heartbeat comes once a day at least, whatever the central system asks for (4.6).
+_DAY_S = const(86_400)
 
 
 class ChargePoint:
@@ -152,7 +154,7 @@ class ChargePoint:
         self.status.forget()
         if interval_s:
             try:
-                self.config.change("HeartbeatInterval", str(interval_s))
+                self.config.change("HeartbeatInterval", str(min(interval_s, _DAY_S)))
             except OSError as error:
                 self.log.add("error", "ocpp", "not_stored", "HeartbeatInterval could not be stored: %s" % error)
 
