@@ -687,6 +687,14 @@ async def test_texts_arrive_with_all_their_characters():
         assert bench.handled == [("DataTransfer", {"data": data})], text
 
 
+async def test_more_surrogates_than_a_chip_can_join_in_time_are_refused():
+    bench = Bench()
+    await bench.receive('[2,"s1","DataTransfer",{"data":"%s"}]' % ("\\ud83d\\uDE97" * 64))
+    await bench.receive('[2,"s2","DataTransfer",{"data":"%s"}]' % ("\\ud83d\\uDE97" * 65))
+    assert [payload for _, payload in bench.handled] == [{"data": "\U0001f697" * 64}]
+    assert bench.link.sent[-1] == [4, "s2", "FormationViolation", "more than 128 surrogates", {}]
+
+
 async def test_the_last_of_equal_keys_counts():
     bench = Bench()
     await bench.receive('[2,"s1","Reset",{"type":"Hard","type":"Soft"}]')

@@ -13,71 +13,91 @@ _DIGITS = const(128)
 _HIGH = const(0xD800)
 _LOW = const(0xDC00)
 _END = const(0xE000)
-_REPLACEMENT = "\ufffd"
+_REPLACEMENT = "\ufffd".encode()
+_BACKSLASH = const(0x5C)
+# Halves of characters beyond the first 65,536, as in emoji: each takes 0.1 ms on a chip.
+_SURROGATES = const(128)
+_CALL_HEAD = b'[2,"'
 # An id that is longer is not looked for in a broken frame, nor sent back.
 ID_ECHOED = const(64)
 
 
-def parse(text: str):
+def parse(data: bytes):
     """The value of a frame; ValueError, saying why, when it is no JSON or would take too much heap or time.
 
     What MicroPython's parser accepts beyond JSON, such as a comma too many, is accepted. Of equal keys the last counts.
+    Bytes, not str: to find a place in a str takes time for each character before it.
     """
-    if text.count("[") + text.count("{") > _CONTAINERS:
+    if data.count(b"[") + data.count(b"{") > _CONTAINERS:
         raise ValueError("more than %d arrays and objects" % _CONTAINERS)
-    for start in range(0, len(text) - _DIGITS + 1, _DIGITS):
-        if text[start : start + _DIGITS].isdigit():
+    for start in range(0, len(data) - _DIGITS + 1, _DIGITS):
+        if data[start : start + _DIGITS].isdigit():
             raise ValueError("a number of more than %d digits" % _DIGITS)
+    surrogates = data.count(b"\\ud") + data.count(b"\\uD")
+    if surrogates > _SURROGATES:
+        raise ValueError("more than %d surrogates" % _SURROGATES)
     try:
-        return json.loads(_join_surrogates(text) if "\\u" in text else text)
+        return json.loads(_join_surrogates(data) if surrogates else data)
     except MemoryError:
         raise ValueError("too much for memory")
     except ValueError:
         raise ValueError("not JSON")
 
 
-def _join_surrogates(text: str) -> str:
-    r"""`text` with pairs such as \ud83d\ude00 as the character they stand for, and single halves replaced.
+def _join_surrogates(data: bytes) -> bytes:
+    r"""JSON with pairs such as \ud83d\ude00 as the character they stand for, and single halves replaced.
 
     MicroPython makes two characters of a pair, which no encoder can send as UTF-8.
     """
+    lower = data.lower()
     pieces = []
     done = place = 0
     while True:
-        place = text.find("\\", place)
+        place = lower.find(b"\\ud", place)
         if place < 0:
-            pieces.append(text[done:])
-            return "".join(pieces)
-        code = _unit(text, place)
-        if not _HIGH <= code < _END:
+            pieces.append(data[done:])
+            return b"".join(pieces)
+        code = _unit(data, place)
+        if not _HIGH <= code < _END or _is_escaped(data, place):
             place += 2
             continue
-        low = _unit(text, place + 6)
-        pieces.append(text[done:place])
+        low = _unit(data, place + 6)
+        pieces.append(data[done:place])
+        place += 6
         if code < _LOW and _LOW <= low < _END:
-            pieces.append(chr(0x10000 + ((code - _HIGH) << 10) + low - _LOW))
-            place += 12
+            pieces.append(chr(0x10000 + ((code - _HIGH) << 10) + low - _LOW).encode())
+            place += 6
         else:
             pieces.append(_REPLACEMENT)
-            place += 6
         done = place
 
 
-def _unit(text: str, place: int) -> int:
+def _unit(data: bytes, place: int) -> int:
     r"""The number of a \uXXXX at `place`, -1 when there is none."""
-    if text[place : place + 2] != "\\u":
+    if data[place : place + 2] != b"\\u":
         return -1
     try:
-        return int(text[place + 2 : place + 6], 16)
+        return int(data[place + 2 : place + 6], 16)
     except ValueError:
         return -1
 
 
-def call_id(text: str):
+def _is_escaped(data: bytes, place: int) -> bool:
+    """Whether the backslash at `place` is the second of two."""
+    first = place
+    while first and data[first - 1] == _BACKSLASH:
+        first -= 1
+    return (place - first) % 2 == 1
+
+
+def call_id(data: bytes):
     """The id of a CALL whose frame is cut short or broken behind it, None when there is none to be found."""
-    compact = "".join(text[: 2 * ID_ECHOED].split())
-    if not compact.startswith('[2,"'):
+    compact = b"".join(data[: 2 * ID_ECHOED].split())
+    end = compact.find(b'"', len(_CALL_HEAD))
+    if not compact.startswith(_CALL_HEAD) or end < 0:
         return None
-    end = compact.find('"', 4)
-    name = compact[4:end]
-    return name if 0 < end - 4 <= ID_ECHOED and "\\" not in name else None
+    try:
+        name = compact[len(_CALL_HEAD) : end].decode()
+    except UnicodeError:
+        return None
+    return name if 0 < len(name) <= ID_ECHOED and "\\" not in name else None

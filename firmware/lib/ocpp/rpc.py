@@ -24,7 +24,7 @@ _REMEMBERED = const(8)
 _REMEMBERED_CHARS = const(400)
 # CALLs that wait while one is handled. A peer may send one at a time (OCPP-J 1.6, 4.1.1); some send a few at once.
 _WAITING = const(4)
-_WAITING_CHARS = const(16384)
+_WAITING_BYTES = const(16384)
 # A handler that takes longer is broken: what takes long is to be done after the answer.
 _HANDLER_MS = const(60000)
 # A peer that sends nonsense without end must not fill the log.
@@ -63,12 +63,12 @@ class _Outstanding:
 class _Call:
     """A CALL of the peer: waiting, in hand (payload is None), or answered."""
 
-    def __init__(self, message_id: str, check: int, action: str, payload: dict, chars: int):
+    def __init__(self, message_id: str, check: int, action: str, payload: dict, size: int):
         self.message_id = message_id
         self.check = check
         self.action = action
         self.payload = payload
-        self.chars = chars
+        self.size = size
         self.answer = ""
 
     def take(self):
@@ -81,8 +81,8 @@ class Rpc:
     """CALLs in both directions on one open WebSocket.
 
     `handle(action, payload)` is a coroutine function that returns the payload of the answer or raises CallError, or
-    Silent when there is to be no answer. It is
-    awaited for one CALL of the peer at a time, in order, and cancelled when the link ends or after 60 s.
+    Silent when there is to be no answer. It is awaited for one CALL of the peer at a time, in order, and cancelled when
+    the link ends or after 60 s.
     `timeout_s` is how long an answer is waited for. `sent` holds functions that are called, once, after the answer to
     the CALL in hand has been sent; they are forgotten when it cannot be.
     """
@@ -100,7 +100,7 @@ class Rpc:
         self._outstanding = None
         # CALLs that wait to be handled, and texts that wait to be sent between them.
         self._waiting = []
-        self._calls = self._chars = 0
+        self._calls = self._bytes = 0
         self._wake = asyncio.Event()
         # CALLs that were taken lately, the oldest first.
         self._lately = []
@@ -175,7 +175,7 @@ class Rpc:
     async def _read(self) -> bool:
         """Take one message; False when the link has ended."""
         try:
-            text = await self._websocket.recv()
+            data = (await self._websocket.recv()).encode()
         except OSError:
             return False
         except OcppError as error:
@@ -183,22 +183,22 @@ class Rpc:
             head = getattr(error, "head", None)
             if head is None:
                 return False
-            self._refuse(call_id(head), "message too long")
+            self._refuse(call_id(head.encode()), "message too long")
             return True
-        self._take(text)
+        self._take(data)
         return True
 
-    def _take(self, text: str) -> None:
+    def _take(self, data: bytes) -> None:
         try:
-            frame = parse(text)
+            frame = parse(data)
         except ValueError as error:
-            self._refuse(call_id(text), str(error))
+            self._refuse(call_id(data), str(error))
             return
         kind = frame[0] if isinstance(frame, list) and frame else None
         if type(kind) is not int or len(frame) < 2 or not isinstance(frame[1], str):
             self._complain("frame without type or id", None)
         elif kind == _CALL:
-            self._take_call(frame, text)
+            self._take_call(frame, data)
         elif kind in (_CALLRESULT, _CALLERROR):
             self._take_answer(frame)
         else:
@@ -211,17 +211,16 @@ class Rpc:
         else:
             self._complain("answer to no CALL that waits for one", frame[1])
 
-    def _take_call(self, frame: list, text: str) -> None:
+    def _take_call(self, frame: list, data: bytes) -> None:
         message_id = frame[1]
         if not 0 < len(message_id) <= _ID_CHARS:
             self._refuse(message_id, "id of %d characters; allowed: 1 to %d" % (len(message_id), _ID_CHARS))
         elif len(frame) != 4 or not isinstance(frame[2], str) or not isinstance(frame[3], dict):
             self._refuse(message_id, "CALL is not [2, id, action, object]")
         else:
-            # MicroPython takes any buffer, a str too.
-            check = crc32(text)  # type: ignore
+            check = crc32(data)
             if self._is_new(message_id, check):
-                self._queue_call(_Call(message_id, check, frame[2], frame[3], len(text)))
+                self._queue_call(_Call(message_id, check, frame[2], frame[3], len(data)))
 
     def _is_new(self, message_id: str, check: int) -> bool:
         """False when this very CALL came before; its answer, if it is known already, is sent once more."""
@@ -233,7 +232,7 @@ class Rpc:
         return True
 
     def _queue_call(self, call: _Call) -> None:
-        if self._calls >= _WAITING or self._chars + call.chars > _WAITING_CHARS:
+        if self._calls >= _WAITING or self._bytes + call.size > _WAITING_BYTES:
             self._complain("one CALL too many at a time", call.message_id)
             self._queue_text(_error(call.message_id, GENERIC, "busy; send one CALL at a time"))
             return
@@ -241,7 +240,7 @@ class Rpc:
             self._lately.pop(0)
         self._lately.append(call)
         self._calls += 1
-        self._chars += call.chars
+        self._bytes += call.size
         self._waiting.append(call)
         self._wake.set()
 
@@ -285,7 +284,7 @@ class Rpc:
 
     async def _serve(self, call: _Call) -> None:
         self._calls -= 1
-        self._chars -= call.chars
+        self._bytes -= call.size
         text = await self._result(call)
         if not text:
             self.sent = []
