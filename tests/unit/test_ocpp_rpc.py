@@ -678,6 +678,7 @@ async def test_texts_arrive_with_all_their_characters():
         ('"\\\\ud83d\\\\ude97"', "\\ud83d\\ude97"),
         ('"\\\\\\ud83d"', "\\\ufffd"),
         ('"\\ude97\\ude97"', "\ufffd\ufffd"),
+        ('"\\ud7a3\\ud83d"', "\ud7a3\ufffd"),
         ('"\\uff01\\ud83d"', "\uff01\ufffd"),
         ('"\\u00e9\\u0000"', "\u00e9\x00"),
         ('"\u00e9\U0001f697"', "\u00e9\U0001f697"),

@@ -58,7 +58,7 @@ def _join_surrogates(data: bytes) -> bytes:
             pieces.append(data[done:])
             return b"".join(pieces)
         code = _unit(data, place)
-        if not _HIGH <= code < _END or _is_escaped(data, place):
+        if code < _HIGH or _is_escaped(data, place):
             place += 2
             continue
         low = _unit(data, place + 6)
@@ -96,8 +96,5 @@ def call_id(data: bytes):
     end = compact.find(b'"', len(_CALL_HEAD))
     if not compact.startswith(_CALL_HEAD) or end < 0:
         return None
-    try:
-        name = compact[len(_CALL_HEAD) : end].decode()
-    except UnicodeError:
-        return None
+    name = compact[len(_CALL_HEAD) : end].decode()
     return name if 0 < len(name) <= ID_ECHOED and "\\" not in name else None
