@@ -191,6 +191,17 @@ async def test_what_is_listed_now_leaves_the_cache_and_the_rest_stays():
     assert one.auth.local("A") is None
 
 
+async def test_a_cache_without_a_listed_tag_is_not_written():
+    one = with_list("list")
+    one.auth.learn("A", {"status": "Accepted"})
+    number = one.auth.cache.sequence
+    await send(one, 1, "Full", entry("B"))
+    await send(one, 2, "Differential", {"idTag": "A"}, entry("C"))
+    assert one.auth.cache.sequence == number
+    await send(one, 3, "Differential", entry("A"))
+    assert one.auth.cache.sequence == number + 1
+
+
 async def test_flash_that_refuses_fails_the_update_and_leaves_the_list():
     with Flash() as flash:
         one = Point(MOUNT)

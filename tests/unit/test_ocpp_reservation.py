@@ -340,6 +340,18 @@ async def test_it_ends_when_the_connector_is_faulted_or_unavailable_and_by_no_ot
         assert await ended_at(one, time, 60000) is None, status
 
 
+async def test_a_task_that_waits_for_nothing_follows_a_reservation_that_comes():
+    one, time = passing()
+    running = asyncio.create_task(one.reservations.run())
+    await asyncio.sleep_ms(60000)
+    await reserve(one, expiry=iso(NOW + 65))
+    await asyncio.sleep_ms(4900)
+    assert held(one) == 1
+    await asyncio.sleep_ms(200)
+    assert held(one) is None
+    running.cancel()
+
+
 async def test_without_a_reservation_nothing_wakes_up():
     one, time = passing()
     running = asyncio.create_task(one.reservations.run())
