@@ -1,4 +1,4 @@
-"""What the tests of queue and transactions share: a box that lives from boot to boot, and a central system that judges."""
+"""What tests of queue and transactions share: a box that lives from boot to boot, a central system that judges."""
 
 import asyncio
 import gc

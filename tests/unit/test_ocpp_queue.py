@@ -73,6 +73,7 @@ def test_only_the_head_can_be_done():
 def test_ids_are_the_same_after_a_restart_and_never_given_twice():
     folder = scratch("oq-ids")
     used = set()
+    kept = None
     for turn in range(20):
         target = queue(folder, online=True)
         if turn % 2:
@@ -257,10 +258,12 @@ def rest_is_kept(folder, name, kinds):
 
 def test_a_file_that_was_cut_short_keeps_the_rest():
     for name, kinds in (("otx.0", ("start", "stop")), ("otx.1", ("start", "stop")), ("omv.0", ("values",))):
-        for left in (0, 1, 500, 1999):
+        for tenths in range(10):
             folder = scratch("oq-short")
             filled(folder)
-            write(folder + "/" + name, read(folder + "/" + name)[:left])
+            whole = read(folder + "/" + name)
+            left = len(whole) * tenths // 10
+            write(folder + "/" + name, whole[:left])
             _, found = rest_is_kept(folder, name, kinds)
             assert 60 <= len(found) < 180, (name, left, len(found))
 

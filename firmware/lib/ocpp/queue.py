@@ -3,12 +3,12 @@
 Flash budget: 36 files of one littlefs block (144 KiB) for starts and stops, 22 (88 KiB) for meter values, of which one
 each is being filled. Figures measured by tests/unit/test_ocpp_queue.py and test_ocpp_transactions.py:
 
-- A start takes 85 bytes and a stop 65 with an idTag of 14 characters, without transactionData: 34 files that starts
-  may use hold 860 transactions, more than two years of one a day. Begin and end values of an energy register and
-  three currents add 110 bytes: 500 transactions.
-- A meter value record takes 60 bytes with an energy register alone, 110 with power, three currents and an offer too:
-  21 files hold 1,390 or 760. At one each 15 min of charging for 3 h a day these are 115 or 63 days offline; at one a
-  minute 7.7 or 4.2 days. Then the oldest 4 KB go; starts and stops stay.
+- A start takes 70 to 85 bytes and a stop 60 to 70 with an idTag of 14 characters: the 35 files that starts may use
+  hold 1,100 transactions without transactionData, three years of one a day. Begin and end values of register, power,
+  three currents and offer (twelve values) add 280 bytes: 300 transactions.
+- A meter value record takes 50 bytes with a register alone, 115 with power, three currents and offer too: 21 files hold
+  1,600 or 720. At one each 15 min of charging for 3 h a day these are 130 or 60 days offline; at one a minute 9 or 4
+  such days. Then the oldest 4 KB go; starts and stops stay.
 
 Wear: a record is one erase, as littlefs copies the last block of the file, and now and then one for the folder. The
 state of delivery is a file of less than 128 bytes, which littlefs keeps inside the folder: one erase for some twenty
@@ -172,7 +172,8 @@ class Lane(Journal):
 
     def passes(self) -> None:
         """Leave the head behind."""
-        sequence, _, place = self._head
+        sequence = self._head[0]
+        place = self._head[2]
         self._head = None
         self.passed = sequence
         if self.unsaved and self.unsaved[0][0] == sequence:
@@ -238,7 +239,8 @@ class Queue:
     what is delivered, with a `note` of whoever delivers: a list of numbers, together less than 60 characters.
     While `online`, values stay in RAM as long as few wait. A flash that refuses is logged once; what it has not got
     stays in RAM and goes with the next write.
-    `last` is the newest sequence number. `waiting` counts records; from a start of the firmware on it is right when `count` has run.
+    `last` is the newest sequence number. `waiting` counts records; after a start of the firmware it is right as soon
+    as `count` has run.
     """
 
     def __init__(self, folder: str, store, clock, log, bytes_kept=(TX_BYTES, VALUES_BYTES)):
@@ -374,7 +376,7 @@ class Queue:
         if number == _VALUES and self.online and len(lane.unsaved) <= _FRESH:
             return sequence
         self._bound()
-        self._write(number == _VALUES)
+        self._write(number == _VALUES or not self.online)
         self._keep_time()
         return sequence
 
@@ -468,10 +470,9 @@ class Queue:
             if lane is None:
                 self.waiting = 0
                 return None
-            sequence, line, _ = lane.head()
-            record = json.loads(line)
+            record = json.loads(lane.head()[1])
             if record[1] != _MARK:
-                return sequence, _KINDS[record[1]], record[2:]
+                return record[0], _KINDS[record[1]], record[2:]
             lane.passes()
 
     def _tell_damage(self) -> None:
@@ -506,6 +507,11 @@ class Queue:
             self._values.trim()
         except OSError as error:
             self.refused(error)
+
+    def keep(self, note: list) -> None:
+        """Save the `note` alone."""
+        self.note = note
+        self._save()
 
     def message_id(self, sequence: int) -> str:
         """The id under which a record is sent, each time: up to 20 characters, unique over boxes and restarts."""
