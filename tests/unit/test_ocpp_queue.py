@@ -161,6 +161,8 @@ def test_the_file_of_a_running_transaction_is_kept_until_it_ends():
         target._put(target._tx, 3, [target._boot, number])
         target._write(False)
     drain(target)
+    put(target, "values", 1)
+    drain(target)
     again = queue(folder)
     found = again.unfinished()
     assert found[0] == sequence and found[1][3:] == START
