@@ -104,7 +104,7 @@ async def _odd_multiples(point: tuple) -> list:
     return await _affine(multiples)
 
 
-def _digits(scalar: int, count: int) -> bytes:
+def _digits(scalar: int, count: int) -> bytearray:
     """`count` odd digits of an odd scalar, each with 16 added, the lowest first."""
     digits = bytearray(count)
     for i in range(count - 1):

@@ -191,7 +191,7 @@ async def verify(certificate, digest, signature, pss=None) -> bool:
     return pss is not False and await rsa.verify_pss(modulus, exponent, digest, signature)
 
 
-async def check_chain(chain: list, roots: list, utc_s) -> str:
+async def check_chain(chain: list, roots, utc_s) -> str:
     """What is wrong with a chain, in a few words, "" for nothing.
 
     Each certificate of `chain` (the owner's first) has to be signed by the next, the last by one of `roots` (None:
