@@ -49,7 +49,7 @@ NumberOfConnectors r i:1:1 1
 ReserveConnectorZeroSupported r b true
 ResetRetries w i:0:10 2
 SecurityProfile w i:0:3 0
-SendLocalListMaxLength r i:1:1000 100
+SendLocalListMaxLength r i:1:1000 50
 StopTransactionOnEVSideDisconnect r b true
 StopTransactionOnInvalidId w b true
 StopTxnAlignedData w m:8
