@@ -3,7 +3,7 @@
 import asyncio
 import gc
 
-from ocpp_queue_help import NOON, TAG, Central, boot, energy, settle, usual
+from ocpp_queue_help import NOON, TAG, Central, Point, boot, energy, settle, usual
 from storage_help import MOUNT, Flash, cut_everywhere, read, scratch, write
 
 from ocpp.queue import Full
@@ -123,6 +123,24 @@ def test_a_reset_that_was_expected_gives_the_reason_and_one_that_never_came_does
         boot(folder, central, life)
         boot(folder, central, settle)
         assert central.transactions()[0][2]["reason"] == reason
+
+
+def test_only_what_a_former_boot_left_is_ended_as_interrupted_also_by_the_first_begin():
+    folder, central = scratch("ocpp-restore-once"), Central()
+
+    async def life(point):
+        point.transactions.begin(TAG, 1000)
+        assert point.transactions.restore() is None
+        await point.delivered()
+
+    boot(folder, central, life)
+    asyncio.new_event_loop()
+    transactions = Point(folder, central, NOON + 500).transactions
+    running = transactions.begin(TAG, 2000)
+    assert transactions.restore() is None and transactions.current is running
+    transactions.end("Local", 2100)
+    boot(folder, central, settle, utc=NOON + 1000)
+    assert [stop["reason"] for _, _, stop in central.transactions()] == ["PowerLoss", "Local"]
 
 
 def test_a_start_offline_and_a_reset_tell_start_and_stop():

@@ -105,7 +105,7 @@ class Transactions:
     """The transaction of the one connector, and the messages of all that are not delivered.
 
     `point` gives folder, stores, clock, log, config, auth, online, call and transaction_refused(transaction, status).
-    `restore` comes first after a start, then `run` delivers as long as it lives; `link` must be told whenever
+    `restore` comes first after a start (or with the first `begin`), then `run` delivers as long as it lives; `link` must be told whenever
     `point.online` changes. `changed` holds functions without argument, called when `current` or its state changes.
     """
 
@@ -124,6 +124,7 @@ class Transactions:
         self._reset_reason = None
         self._reset_s = 0
         self._no_time_told = False
+        self._restored = False
 
     def _tell(self) -> None:
         for function in self.changed:
@@ -137,6 +138,7 @@ class Transactions:
         `data` are sampled values (context Transaction.Begin) for transactionData. Full when there is no room: nothing
         began. When flash refuses, the transaction goes on in RAM with `stored` False. One that still ran is ended.
         """
+        self.restore()
         if self.current:
             self._log.add("warning", "ocpp", "superseded", "a transaction still ran as the next began")
             self.end("Other", meter_wh)
@@ -250,9 +252,11 @@ class Transactions:
     def restore(self):
         """End the transaction that the last restart interrupted, and return it; None without one.
 
-        It ends with the last register and time stored, for the reason that was expected or else PowerLoss.
+        It ends with the last register and time stored, for the reason that was expected or else PowerLoss. Only the
+        first call does so: what is unfinished later is running.
         """
-        found = self.queue.unfinished()
+        found = None if self._restored else self.queue.unfinished()
+        self._restored = True
         if found is None:
             return None
         number, record = found
