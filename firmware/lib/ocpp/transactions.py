@@ -105,8 +105,9 @@ class Transactions:
     """The transaction of the one connector, and the messages of all that are not delivered.
 
     `point` gives folder, stores, clock, log, config, auth, online, call and transaction_refused(transaction, status).
-    `restore` comes first after a start (or with the first `begin`), then `run` delivers as long as it lives; `link` must be told whenever
-    `point.online` changes. `changed` holds functions without argument, called when `current` or its state changes.
+    `restore` comes first after a start (or with the first `begin`), then `run` delivers as long as it lives; `link`
+    must be told whenever `point.online` changes. `changed` holds functions without argument, called when `current` or
+    its state changes.
     """
 
     def __init__(self, point):
