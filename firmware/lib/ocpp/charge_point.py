@@ -362,8 +362,11 @@ class ChargePoint:
         self._profiles.set()
 
     async def _follow_profiles(self) -> None:
-        """Keep the station's limit at what the charging profiles say."""
+        """Keep the station's limit at what the charging profiles say, and each minute the register over power cuts."""
         while True:
+            if self.transactions.current is not None:
+                self.station.keep_energy()
+                self.transactions.checkpoint(self.station.energy_wh())
             uptime_s = self.clock.uptime_s()
             ma, _phases, left_s, reason = self.charging.limit(self.clock.utc_s(), uptime_s)
             self.station.set_limit(ma, reason, None if left_s is None else uptime_s + left_s)
