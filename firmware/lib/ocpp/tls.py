@@ -59,7 +59,7 @@ class Tls:
 
     `authorities`: iterable of certificates (DER, or PEM with one or several) to trust, any one is enough; `certificate`
     and `key` (DER or PEM, the key as PKCS #8 or SEC 1 without a password) are the charge point's own, if it has to
-    prove itself; of a PEM with a chain only the first is sent;
+    prove itself (`chain_sent` is False where a port can send only the first of a chain);
     `utc_s()` is the time or None; `least_s` a time that has surely passed, such as the last one known: what expired
     before it is refused even when the time is unknown. ValueError when a certificate or key cannot be read.
     `dates_checked` is False after a connection for which nobody could tell whether the certificates are of today.
@@ -73,6 +73,7 @@ class Tls:
         self._wrong = None
         self._probing = False
         self.dates_checked = True
+        self.chain_sent = True
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         self._context.verify_mode = tls.CERT_REQUIRED
         self._context.set_ciphers(_CIPHERS)
@@ -81,8 +82,19 @@ class Tls:
             for der in _ders(authority, "CERTIFICATE"):
                 self._context.load_verify_locations(der)
         if certificate is not None:
-            own, secret = _ders(certificate, "CERTIFICATE"), _ders(key, "PRIVATE KEY")
-            self._context.load_cert_chain(own[0], secret[0])
+            self._load_own(certificate, _ders(key, "PRIVATE KEY")[0])
+
+    def _load_own(self, certificate, key) -> None:
+        """Take the own certificate, with those behind it where the port's Mbed TLS reads PEM: in DER it takes one."""
+        chain = _ders(certificate, "CERTIFICATE")
+        if len(chain) > 1:
+            try:
+                self._context.load_cert_chain(certificate, key)
+                return
+            except ValueError:
+                # A port without PEM: the server has to know the certificates in between.
+                self.chain_sent = False
+        self._context.load_cert_chain(chain[0], key)
 
     def wrap_socket(self, sock, server_hostname=None, do_handshake_on_connect=True):
         """As that of an SSLContext; `server_hostname` is the name that the certificate has to carry."""
