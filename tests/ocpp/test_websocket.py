@@ -25,6 +25,9 @@ def device() -> Iterator[Device]:
 class Raw:
     """A raw server that accepts the WebSocket and then does what the test says."""
 
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
     def __init__(self, device: Device, name: str):
         self.device = device
         self.name = name
@@ -489,7 +492,7 @@ def test_a_peer_that_takes_nothing_is_given_up_and_others_are_not_kept_waiting(d
         waiting = await deaf(device, 1)
         began = device.loop.time()
         # More than what the buffers of both kernels take.
-        sending = [device.start("send", name="h", size=2_000_000) for _ in range(5)]
+        sending = [device.start("send", name="h", size=200_000) for _ in range(3)]
         await asyncio.sleep(0.3)
         asked = device.loop.time()
         await device.do("heard", name="h")
@@ -506,7 +509,7 @@ def test_a_send_that_is_cancelled_amid_a_frame_ends_the_connection(device: Devic
         waiting = await deaf(device, 30)
         code = None
         for _ in range(8):
-            code = (await device.do("cancelled_send", name="h", size=2_000_000, after_ms=150))["code"]
+            code = (await device.do("cancelled_send", name="h", size=200_000, after_ms=100))["code"]
             if code is not None and code != "not cancelled":
                 break
         assert code == 1006

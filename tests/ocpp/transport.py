@@ -1,4 +1,4 @@
-"""The transports of the package `ocpp` on MicroPython, driven from CPython, and the event loop of the tests' servers."""
+"""The transports of the package `ocpp` on MicroPython, driven from CPython, and the loop of the tests' servers."""
 
 import asyncio
 import base64

@@ -18,9 +18,25 @@ from ocpp.websocket import Closed, HandshakeError, TooLong, connect  # noqa: E40
 
 sockets = {}
 
+# Linux, asm-generic/socket.h. A small buffer of the kernel is full soon, also where TLS has to fill it.
+SOL_SOCKET = 1
+SO_SNDBUF = 7
+SEND_BYTES = 16384
+
+
+class Narrow(Tls):
+    """TLS over a connection that takes little at once."""
+
+    def wrap_socket(self, sock, **options):
+        sock.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BYTES)
+        return super().wrap_socket(sock, **options)
+
 
 async def open_connection(host, port, ssl):
-    return await asyncio.open_connection("127.0.0.1", port, ssl, host if ssl else None)
+    streams = await asyncio.open_connection("127.0.0.1", port, ssl, host if ssl else None)
+    if not ssl:
+        streams[1].s.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BYTES)
+    return streams
 
 
 def make_tls(given):
@@ -30,7 +46,7 @@ def make_tls(given):
     own = given.get("own")
     authorities = [decoded(text) for text in given["authorities"]]
     own = [decoded(text) for text in own] if own else (None, None)
-    return Tls(authorities, own[0], own[1], lambda: utc_s, given.get("least_s", 0))
+    return Narrow(authorities, own[0], own[1], lambda: utc_s, given.get("least_s", 0))
 
 
 def decoded(text):

@@ -2,11 +2,10 @@
 
 import asyncio
 
-from ocpp_help import UTC_S, Clock
-from virtual_time import Log, Record
-
 from ocpp import rare, schema, timestamps
 from ocpp.errors import CallError, NotConnected, OcppError
+from ocpp_help import UTC_S, Clock
+from virtual_time import Log, Record
 
 real_borrow = rare.borrow
 stand_ins = {}

@@ -75,9 +75,10 @@ class Tls:
         self.dates_checked = True
         self.chain_sent = True
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        self._context.verify_mode = tls.CERT_REQUIRED
+        # The stubs know only SSLContext's methods.
+        self._context.verify_mode = tls.CERT_REQUIRED  # type: ignore
         self._context.set_ciphers(_CIPHERS)
-        self._context.verify_callback = self._verify
+        self._context.verify_callback = self._verify  # type: ignore
         for authority in authorities:
             for der in _ders(authority, "CERTIFICATE"):
                 self._context.load_verify_locations(der)
@@ -100,7 +101,7 @@ class Tls:
         """As that of an SSLContext; `server_hostname` is the name that the certificate has to carry."""
         if not server_hostname:
             raise ValueError("server_hostname: '%s' is not allowed; allowed: a name or address" % server_hostname)
-        self._context.verify_mode = tls.CERT_REQUIRED if self._taken is None else tls.CERT_OPTIONAL
+        self._context.verify_mode = tls.CERT_REQUIRED if self._taken is None else tls.CERT_OPTIONAL  # type: ignore
         return self._context.wrap_socket(
             sock, server_hostname=server_hostname, do_handshake_on_connect=do_handshake_on_connect
         )

@@ -6,6 +6,7 @@ It stays in memory and is small; `upkeep_jobs` does the work and is loaded for i
 import asyncio
 
 from micropython import const
+
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.rare import borrow
 
@@ -25,7 +26,7 @@ _ACTIONS = (
 
 
 class Job:
-    """One upload or update: `kind`, whether it is the white paper's form, its requestId (None else), its last status."""
+    """One upload or update: `kind`, `secure` (in the white paper's form), its requestId or None, its last status."""
 
     def __init__(self, kind: int, secure: bool, request_id):
         self.kind = kind
@@ -34,7 +35,7 @@ class Job:
         self.status = IDLE
         # What is being installed must not be stopped any more.
         self.installing = False
-        self.task = None
+        self.tasks = []
 
 
 class Upkeep:
@@ -74,13 +75,14 @@ class Upkeep:
         """Give up the job of a kind, if there is one."""
         job = self._jobs[kind]
         self._jobs[kind] = None
-        if job is not None and job.task is not None:
-            job.task.cancel()
+        if job is not None:
+            for task in job.tasks:
+                task.cancel()
 
     async def _work(self, job: Job, function: str, arguments: tuple) -> None:
         if self._jobs[job.kind] is not job:
             return
-        job.task = asyncio.current_task()
+        job.tasks.append(asyncio.current_task())
         try:
             await getattr(borrow("upkeep_jobs"), function)(self._point, job, *arguments)
         finally:

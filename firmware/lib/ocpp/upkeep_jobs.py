@@ -3,6 +3,7 @@
 import asyncio
 
 from micropython import const
+
 from ocpp import timestamps
 from ocpp.errors import OcppError
 from ocpp.rare import borrow
@@ -33,7 +34,7 @@ def tls(point):
 
 
 async def _attempts(point, payload: dict, what: str, attempt) -> bool:
-    """Run `await attempt()` until it succeeds, `retries` times more, `retryInterval` seconds apart -> whether it did."""
+    """Run `await attempt()` until it succeeds, up to `retries` times more, each `retryInterval` s later -> success."""
     retries = min(max(payload.get("retries", _RETRIES), 0), _MOST_RETRIES)
     interval_s = min(max(payload.get("retryInterval", _INTERVAL_S), 0), _LONGEST_INTERVAL_S)
     for number in range(retries + 1):

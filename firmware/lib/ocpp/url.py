@@ -12,7 +12,7 @@ class UrlError(OcppError):
 
 
 class Url:
-    """`scheme`, `user` and `password` (unescaped, None when absent), `host`, `port`, `target` (path and query, escaped)."""
+    """`scheme`, `user` and `password` (unescaped, None when absent), `host`, `port`, `target` (path, query)."""
 
     def __init__(self, scheme: str, user, password, host: str, port: int, target: str):
         self.scheme = scheme

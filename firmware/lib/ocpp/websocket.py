@@ -99,13 +99,13 @@ async def connect(
     async def attempt():
         streams = await open_connection(target.host, target.port, ssl)
         pipe = Pipe(streams, timeout_s, ticks_ms)
-        protocol = None
+        made = None
         try:
-            protocol = await _shake_hands(pipe, target, protocols, headers)
+            made = WebSocket(pipe, await _shake_hands(pipe, target, protocols, headers), max_bytes)
         finally:
-            if protocol is None:
+            if made is None:
                 await pipe.close()
-        return WebSocket(pipe, protocol, max_bytes)
+        return made
 
     return await within(trusting(attempt, ssl), timeout_s)
 
@@ -148,9 +148,9 @@ def _chosen(status: int, answer: dict, key: bytes, protocols) -> str:
         raise HandshakeError("the server's Sec-WebSocket-Accept is wrong", status)
     if answer.get("sec-websocket-extensions"):
         raise HandshakeError("the server chose an extension that was not offered", status)
-    protocol = answer.get("sec-websocket-protocol")
+    protocol = answer.get("sec-websocket-protocol", "")
     if protocol not in protocols:
-        text = "%s is not allowed; allowed: %s" % (str(protocol)[:40], ", ".join(protocols))
+        text = "'%s' is not allowed; allowed: %s" % (protocol[:40], ", ".join(protocols))
         raise HandshakeError("sub-protocol of the server: " + text, status)
     return protocol
 
@@ -173,8 +173,9 @@ class WebSocket:
         self._receiving = False
         self._close_sent = False
         # The message whose frames are coming in: its bytes so far or, once it is too long, its head; its size.
-        self._message = None
+        self._message = bytearray()
         self._size = 0
+        self._amid = False
         self._dropping = False
         self.protocol = protocol
         self.code = None
@@ -240,9 +241,8 @@ class WebSocket:
         self._receiving = True
         try:
             while True:
-                text = await self._frame()
-                if text is not None:
-                    return text
+                if await self._frame():
+                    return self._complete()
         except EOFError:
             await self._end(ABNORMAL, "the other side went away")
         except OSError as error:
@@ -253,8 +253,8 @@ class WebSocket:
             self._receiving = False
         raise Closed(NO_CODE if self.code is None else self.code, self.reason)
 
-    async def _frame(self):
-        """Read one frame -> the message that it completes, or None."""
+    async def _frame(self) -> bool:
+        """Read one frame -> whether it completes a message."""
         first, second = await self._pipe.exactly(2)
         opcode = first & 0x0F
         if first & _RESERVED:
@@ -263,18 +263,19 @@ class WebSocket:
             raise _Breach(PROTOCOL_ERROR, "masked frame")
         if opcode & 8:
             await self._control(first, second)
-            return None
-        if opcode > _BINARY or (opcode == _CONTINUATION) != (self._message is not None):
+            return False
+        if opcode > _BINARY or (opcode == _CONTINUATION) != self._amid:
             raise _Breach(PROTOCOL_ERROR, "frame of kind %d" % opcode)
         length = second
         if length > 125:
             length = int.from_bytes(await self._pipe.exactly(2 if length == 126 else 8), "big")
-        if self._message is None:
+        if not self._amid:
+            self._amid = True
             self._message = bytearray()
             self._size = 0
             self._dropping = False
         await self._take(length)
-        return self._complete() if first & _FIN else None
+        return first & _FIN != 0
 
     async def _take(self, length: int) -> None:
         """Read the payload of a data frame into the message, or drop it when that gets too long."""
@@ -305,7 +306,8 @@ class WebSocket:
 
     def _complete(self) -> str:
         data = self._message
-        self._message = None
+        self._message = bytearray()
+        self._amid = False
         if self._dropping:
             raise TooLong(self._size, "".join(chr(b) if 0x20 <= b < 0x7F else "?" for b in data))
         return _utf8(data)
@@ -356,8 +358,8 @@ class WebSocket:
             else:
                 await self._linger()
         except (Closed, asyncio.TimeoutError):
-            # Gone already, or silent: in both cases the connection is cut below.
-            pass
+            # Gone already, or silent: in both cases the connection is cut now.
+            return
         finally:
             await self._end(code, "")
 
@@ -372,7 +374,7 @@ class WebSocket:
         if self.code is None:
             self.code = code
             self.reason = reason
-        self._message = None
+        self._message = bytearray()
         self._ended.set()
         await self._pipe.close()
 
