@@ -13,7 +13,7 @@ SEEDS ?= 20
 HOURS ?= 240
 ARGS ?=
 
-.PHONY: help installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench timing energy clean
+.PHONY: help csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ run: setup ## start the wallbox on the simulator with its web panel (ARGS="--hel
 
 installer: setup ## the electrician's command line (ARGS="--help"; ARGS="wizard --passkey 123456")
 	@tools/wallbox $(ARGS)
+
+csms: setup ## a central system for wallboxes (OCPP 1.6) with a web page; prints how to connect one (ARGS="--help")
+	@PYTHONPATH=tools $(BIN)/python -m central $(ARGS)
 
 provision: setup ## give a wallbox its serial number, passkey, key and label (ARGS="--help")
 	@PYTHONPATH=tools $(BIN)/python -m provision $(ARGS)
