@@ -252,6 +252,8 @@ async def test_a_chain_by_an_authority_that_is_not_installed_is_checked_in_itsel
     assert await signed(one, forged, middle) == "Rejected"
     assert await signed(one, leaf, middle) == "Accepted"
     assert Store(one.folder, one.log).chain() == [leaf, middle]
+    one.config.preset({"SecurityProfile": 3})
+    assert one.security.target().ssl is not None, "a port that reads DER only shows the own certificate alone"
 
 
 async def test_a_new_certificate_that_is_refused_gives_way_to_the_former_one():
@@ -396,7 +398,10 @@ async def test_nothing_that_reads_certificates_stays_loaded():
     one = box("certs-modules")
     await install(one, await root())
     await ask(one)
-    for module in ("x509", "p256", "rsa", "asn1", "ocpp.signing", "ocpp.security_log"):
+    assert one.security.change("SecurityProfile", "3") == "Rejected"
+    assert one.security.target().ssl is None
+    one.security.link_made()
+    for module in ("x509", "p256", "rsa", "asn1", "ocpp.signing", "ocpp.credentials", "ocpp.certificates"):
         assert module not in sys.modules, module
 
 

@@ -10,9 +10,15 @@ from storage_help import cut_everywhere
 
 from ocpp import schema
 from ocpp.errors import NOT_IMPLEMENTED, CallError, CallTimeout
-from ocpp.security import CRITICAL, OTHERS, Security, password_bytes
+from ocpp.rare import borrow
+from ocpp.security import CRITICAL, Security
 from ocpp.websocket import HandshakeError
 
+OTHERS = (
+    "FailedToAuthenticateAtCentralSystem CentralSystemFailedToAuthenticate ReconfigurationOfSecurityParameters "
+    "InvalidMessages AttemptedReplayAttacks InvalidFirmwareSignature InvalidFirmwareSigningCertificate "
+    "InvalidCentralSystemCertificate InvalidChargePointCertificate InvalidTLSVersion InvalidTLSCipherSuite"
+)
 ALL = (CRITICAL + " " + OTHERS).split()
 KEY, NEW_KEY, HEX_KEY = "old-key-0123456789", "new-key-0123456789", "00112233445566778899aabbccddeeff00112233"
 
@@ -428,6 +434,7 @@ async def test_a_key_set_where_there_was_none_can_go_back_to_none():
 
 
 def test_hexadecimal_keys_of_32_to_40_digits_stand_for_bytes():
+    password_bytes = borrow("credentials").password_bytes
     assert password_bytes(HEX_KEY) == bytes.fromhex(HEX_KEY)
     assert password_bytes("ab" * 16) == b"\xab" * 16
     assert password_bytes("0123456789abcdef") == b"0123456789abcdef"

@@ -1,12 +1,12 @@
 """Security of the link (OCPP 1.6 security whitepaper, edition 3): events, credentials and their changes.
 
-It takes no certificate apart: what does is loaded for it and let go (`certificates`, `signing`, `security_log`).
+What is rare is loaded for it and let go: `credentials`, `signing`, `security_log`, and with them all certificates.
 """
 
 import asyncio
 import json
 import sys
-from binascii import hexlify, unhexlify
+from binascii import hexlify
 from hashlib import sha256
 
 from micropython import const
@@ -16,15 +16,10 @@ from ocpp import timestamps
 from ocpp.errors import NOT_IMPLEMENTED, NOT_SUPPORTED, CallError, CallTimeout, NotConnected, OcppError
 from ocpp.rare import borrow
 
-# Whitepaper, appendix 4: those that have to be told, then the others; here all are told.
+# Events that have to be told (whitepaper, appendix 4); here all are, but these are never left out.
 CRITICAL = (
     "FirmwareUpdated SettingSystemTime StartupOfTheDevice ResetOrReboot SecurityLogWasCleared MemoryExhaustion "
     "TamperDetectionActivated"
-)
-OTHERS = (
-    "FailedToAuthenticateAtCentralSystem CentralSystemFailedToAuthenticate ReconfigurationOfSecurityParameters "
-    "InvalidMessages AttemptedReplayAttacks InvalidFirmwareSignature InvalidFirmwareSigningCertificate "
-    "InvalidCentralSystemCertificate InvalidChargePointCertificate InvalidTLSVersion InvalidTLSCipherSuite"
 )
 RECONFIGURED = "ReconfigurationOfSecurityParameters"
 
@@ -57,42 +52,26 @@ _UNAUTHORISED = const(401)
 _FORBIDDEN = const(403)
 # Failures to connect at all before the former credentials are tried: the network may be to blame.
 _NETWORK_TRIES = const(3)
-_BASIC = const(1)
-_TLS = const(2)
-_CLIENT_CERTIFICATE = const(3)
-_KEY_DIGITS = const(32)
+# Security profiles from which on there is TLS, and a certificate of the charge point.
+TLS = const(2)
+CLIENT_CERTIFICATE = const(3)
 
-_KEY = "AuthorizationKey"
-_PROFILE = "SecurityProfile"
-_CLIENT = "client"
-_ROOT = "root"
-_PASSWORD = "password"
+# Names of credentials: two keys of the configuration, the charge point's certificate, the central system's root, the
+# owner's password.
+KEY = "AuthorizationKey"
+PROFILE = "SecurityProfile"
+CLIENT = "client"
+ROOT = "root"
+PASSWORD = "password"
 
 
 def release() -> None:
     """Let go of what reads certificates; who still uses it keeps it."""
-    for name in ("x509", "rsa", "p256", "asn1"):
+    for name in ("x509", "rsa", "p256", "asn1", "ocpp.certificates"):
         sys.modules.pop(name, None)
-
-
-class Target:
-    """Whereto and how the next connection is to be made: `url`, `identity`, `password` (bytes or None), `ssl`."""
-
-    def __init__(self, url: str, identity: str, password, ssl):
-        self.url = url
-        self.identity = identity
-        self.password = password
-        self.ssl = ssl
-
-
-def password_bytes(text: str) -> bytes:
-    """The password of an AuthorizationKey; 32 to 40 hex digits stand for half as many bytes (OCPP-J 1.6, 6.2)."""
-    if len(text) >= _KEY_DIGITS and len(text) % 2 == 0:
-        try:
-            return unhexlify(text)
-        except ValueError:
-            return text.encode()
-    return text.encode()
+    package = sys.modules["ocpp"]
+    if hasattr(package, "certificates"):
+        delattr(package, "certificates")
 
 
 class Security:
@@ -107,8 +86,8 @@ class Security:
     """
 
     def __init__(self, point, target: dict):
-        self._point = point
-        self._given = target
+        self.point = point
+        self.given = target
         self._journal = Journal(point.folder, "osec", _FILES)
         self._wake = asyncio.Event()
         self._loaded = False
@@ -128,19 +107,19 @@ class Security:
         """Take what was proven last, and see whether the owner has set another password."""
         kept = self._store.load() or {}
         # What the last good connection was made with, where it differs from what is set now.
-        self._proven = kept.get("proven", {})
-        self._use_proven = False
+        self.proven = kept.get("proven", {})
+        self.use_proven = False
         self._failures = 0
-        password = self._given.get("password") or ""
+        password = self.given.get("password") or ""
         seen = hexlify(sha256(password.encode()).digest()[:8]).decode()
-        self._own_key = kept["own"] if kept.get("seen") == seen else not password
+        self.own_key = kept["own"] if kept.get("seen") == seen else not password
         self._seen = seen
 
-    def _save(self, proven: dict, own: bool) -> None:
-        """OSError when flash refuses; nothing has changed then."""
+    def save(self, proven: dict, own: bool) -> None:
+        """Store what is `proven` and whether the password is the AuthorizationKey; OSError when flash refuses."""
         self._store.save({"proven": proven, "own": own, "seen": self._seen})
-        self._proven = proven
-        self._own_key = own
+        self.proven = proven
+        self.own_key = own
 
     # -- events --------------------------------------------------------------------------------------
 
@@ -149,7 +128,7 @@ class Security:
         info = "".join(char if char >= " " else " " for char in info[:_INFO_CHARS])
         if len(info.encode()) > _INFO_BYTES:
             info = info[:_INFO_SHORT]
-        clock = self._point.clock
+        clock = self.point.clock
         count = self._repeated(kind, clock.uptime_s())
         if count is None:
             return
@@ -158,7 +137,7 @@ class Security:
         self._unwritten.append([0, 0, clock.uptime_s(), clock.utc_s(), kind, info])
         if len(self._unwritten) > _UNWRITTEN:
             lost = self._unwritten.pop(0)
-            self._point.log.add("error", "ocpp", "event_lost", "security event lost: %s" % lost[4])
+            self.point.log.add("error", "ocpp", "event_lost", "security event lost: %s" % lost[4])
         if self._loaded:
             self._write()
         self._wake.set()
@@ -184,7 +163,7 @@ class Security:
             try:
                 self._journal.append(json.dumps(self._unwritten[0]).encode())
             except OSError as error:
-                self._point.log.add("error", "ocpp", "not_stored", "security event could not be stored: %s" % error)
+                self.point.log.add("error", "ocpp", "not_stored", "security event could not be stored: %s" % error)
                 return
             self._unwritten.pop(0)
 
@@ -229,7 +208,7 @@ class Security:
         try:
             self._journal.append(b"%d" % sequence)
         except OSError as error:
-            self._point.log.add("error", "ocpp", "not_stored", "delivered event could not be noted: %s" % error)
+            self.point.log.add("error", "ocpp", "not_stored", "delivered event could not be noted: %s" % error)
 
     def log_pieces(self, oldest_s=None, latest_s=None):
         """The security log as an iterable of bytes, a line an event; times in seconds bound it (GetLog)."""
@@ -238,7 +217,7 @@ class Security:
 
     def _now(self) -> tuple:
         """(boot, uptime in s, UTC in s or None)."""
-        clock = self._point.clock
+        clock = self.point.clock
         return self._boot, clock.uptime_s(), clock.utc_s()
 
     # -- delivery ------------------------------------------------------------------------------------
@@ -251,12 +230,12 @@ class Security:
     async def run(self) -> None:
         """Deliver events and look after the charge point's certificate until cancelled."""
         await self.load()
-        if self._point.clock.uptime_s() < _START_S:
+        if self.point.clock.uptime_s() < _START_S:
             self.event("StartupOfTheDevice")
         while True:
             self._wake.clear()
             wait_s = _LOOK_S
-            if self._point.online:
+            if self.point.online:
                 wait_s = await self._deliver()
                 await self._look()
             await self._rest(wait_s)
@@ -276,7 +255,7 @@ class Security:
             if record is None:
                 break
             try:
-                await self._point.call("SecurityEventNotification", self._payload(record))
+                await self.point.call("SecurityEventNotification", self._payload(record))
             except NotConnected:
                 break
             except (CallError, CallTimeout) as error:
@@ -295,7 +274,7 @@ class Security:
 
     def _stays(self, record: list, error) -> bool:
         """Whether an event that was not taken is to be sent again; one that is refused time and again is given up."""
-        log = self._point.log
+        log = self.point.log
         if getattr(error, "code", "") in (NOT_IMPLEMENTED, NOT_SUPPORTED):
             # It knows no security events: the next connection may be to one that does.
             self._refused = True
@@ -318,175 +297,70 @@ class Security:
 
     # -- credentials ---------------------------------------------------------------------------------
 
-    def _current(self, name: str):
-        """The value of a credential for the next connection."""
-        if self._use_proven and name in self._proven:
-            return self._proven[name]
-        return self._point.config[name]
+    def tries(self, name: str) -> bool:
+        """Whether the next connection is made with the former credential of this name."""
+        return self.use_proven and name in self.proven
+
+    def current(self, name: str):
+        """The value of a key of the configuration for the next connection."""
+        return self.proven[name] if self.tries(name) else self.point.config[name]
 
     def profile(self) -> int:
         """The security profile of the next connection."""
-        return self._current(_PROFILE)
+        return self.current(PROFILE)
 
-    def target(self) -> Target:
-        """Whereto and how to connect next; ValueError when a certificate on flash cannot be read."""
-        url = self._given["url"]
-        profile = self.profile()
-        if profile >= _TLS and url.startswith("ws:"):
-            url = "wss:" + url[3:]
-        ssl = self._tls(profile) if url.startswith("wss:") else None
-        return Target(url, self._given["identity"], self._password(profile), ssl)
-
-    def _password(self, profile: int):
-        """The password of HTTP Basic, None without one; a client certificate takes its place (whitepaper, table 1)."""
-        if profile == _CLIENT_CERTIFICATE:
-            return None
-        own = self._own_key and not (self._use_proven and _PASSWORD in self._proven)
-        text = self._current(_KEY) if own else self._given.get("password")
-        return password_bytes(text) if text else None
-
-    def _certificates(self):
-        return borrow("certificates").Store(self._point.folder, self._point.log)
-
-    def _tls(self, profile: int):
-        store = self._certificates()
-        # Only the former root shows that the new one is to blame.
-        authorities = store.roots("f") if self._tries(_ROOT) else ()
-        authorities = [der for _, der in authorities or store.roots("c")]
-        certificate = key = None
-        if profile == _CLIENT_CERTIFICATE:
-            former = self._tries(_CLIENT) and bool(store.chain(True))
-            certificate, key = store.chain(former), store.key(former)
-        release()
-        return borrow("tls_target").make(authorities, certificate, key, self._point.clock.utc_s)
-
-    def _tries(self, name: str) -> bool:
-        """Whether the next connection is made with the former certificate of this name."""
-        return self._use_proven and name in self._proven
+    def target(self):
+        """Whereto and how to connect next, a `credentials.Target`; ValueError when a certificate cannot be read."""
+        try:
+            return borrow("credentials").target(self)
+        finally:
+            release()
 
     def change(self, key: str, text: str) -> str:
-        """Change AuthorizationKey or SecurityProfile for the central system -> status of ChangeConfiguration.
-
-        What worked until now is stored first. After the answer the link is made anew, and what worked comes back
-        when the new value does not.
-        """
+        """Change AuthorizationKey or SecurityProfile for the central system -> status of ChangeConfiguration."""
         try:
-            return self._change_profile(text) if key == _PROFILE else self._change_key(text)
+            return borrow("credentials").change(self, key, text)
         except OSError as error:
-            self._point.log.add("error", "ocpp", "not_stored", "%s could not be stored: %s" % (key, error))
+            self.point.log.add("error", "ocpp", "not_stored", "%s could not be stored: %s" % (key, error))
             return "Rejected"
-
-    def _change_key(self, text: str) -> str:
-        config = self._point.config
-        proven = dict(self._proven)
-        if not self._own_key or not config[_KEY]:
-            proven[_PASSWORD] = True
-        elif _PASSWORD not in proven:
-            proven.setdefault(_KEY, config[_KEY])
-        before = self._proven, self._own_key
-        # The former key is safe before the new one is written: a power cut between leaves either.
-        self._save(proven, True)
-        status = config.change(_KEY, text)
-        if status != "Accepted":
-            self._save(*before)
-            return status
-        self._tried("AuthorizationKey was changed")
-        return status
-
-    def _change_profile(self, text: str) -> str:
-        config = self._point.config
-        now = config[_PROFILE]
-        if not text.isdigit() or not now < int(text) <= _CLIENT_CERTIFICATE:
-            return "Rejected"
-        wanted = int(text)
-        lacking = self._lacking(wanted)
-        if lacking:
-            text = "security profile %d was refused: there is no %s" % (wanted, lacking)
-            self._point.log.add("warning", "ocpp", "profile_refused", text)
-            return "Rejected"
-        before = self._proven
-        proven = dict(before)
-        proven.setdefault(_PROFILE, now)
-        self._save(proven, self._own_key)
-        status = config.change(_PROFILE, text)
-        if status != "Accepted":
-            self._save(before, self._own_key)
-            return status
-        self._tried("security profile %d was raised to %d" % (now, wanted))
-        return status
-
-    def _lacking(self, profile: int) -> str:
-        """What a profile needs and is not there (whitepaper, A05)."""
-        if profile in (_BASIC, _TLS) and self._password(profile) is None:
-            return "AuthorizationKey"
-        if profile < _TLS:
-            return ""
-        store = self._certificates()
-        lacking = ""
-        if not store.roots("c"):
-            lacking = "root certificate of the central system"
-        elif profile == _CLIENT_CERTIFICATE and not store.has_client():
-            lacking = "certificate of the charge point"
-        release()
-        return lacking
+        finally:
+            release()
 
     def replaces(self, root: bool) -> bool:
         """The charge point's certificate, or with `root` the central system's, is about to be replaced.
 
         Returns whether the link has to be made anew with it, for which it is on trial then. OSError when flash refuses.
         """
-        uses = self.profile() >= _TLS if root else self.profile() == _CLIENT_CERTIFICATE
+        uses = self.profile() >= (TLS if root else CLIENT_CERTIFICATE)
         if uses:
-            self._save(dict(self._proven, **{_ROOT if root else _CLIENT: True}), self._own_key)
-            self._begin_trial()
+            self.save(dict(self.proven, **{ROOT if root else CLIENT: True}), self.own_key)
+            self.begin_trial()
         return uses
 
-    def _tried(self, text: str) -> None:
-        """Credentials are new: report it and connect with them after the answer."""
-        self._begin_trial()
-        self.event(RECONFIGURED, text)
-        self._point.later(self.reconnect)
-
-    def _begin_trial(self) -> None:
-        self._use_proven = False
+    def begin_trial(self) -> None:
+        """The next connection is made with what is set, for the first time."""
+        self.use_proven = False
         self._failures = 0
 
     async def reconnect(self) -> None:
         """Connect anew with the present credentials."""
-        self._point.link.reconnect()
+        self.point.link.reconnect()
 
     def link_made(self) -> None:
         """A connection was made with the credentials of `target`: they are proven, the others are given up."""
         self._failures = 0
-        if not self._proven:
+        if not self.proven:
             return
+        module = borrow("credentials")
         try:
-            if self._use_proven:
-                self._go_back()
+            if self.use_proven:
+                module.go_back(self)
             else:
-                self._settle()
+                module.settle(self)
         except OSError as error:
-            self._point.log.add("error", "ocpp", "not_stored", "proven credentials could not be stored: %s" % error)
-
-    def _settle(self) -> None:
-        if self.profile() >= _TLS:
-            self._certificates().settle()
+            self.point.log.add("error", "ocpp", "not_stored", "proven credentials could not be stored: %s" % error)
+        finally:
             release()
-        self._save({}, self._own_key)
-
-    def _go_back(self) -> None:
-        """The former credentials work and the new ones do not: they are what is set again."""
-        proven = self._proven
-        values = {name: proven[name] for name in (_KEY, _PROFILE) if name in proven}
-        if _CLIENT in proven or _ROOT in proven:
-            self._certificates().restore(_CLIENT in proven, _ROOT in proven)
-            release()
-        self._point.config.preset(values)
-        self._save({}, self._own_key and _PASSWORD not in proven)
-        self._use_proven = False
-        names = ", ".join(sorted(proven))
-        self._point.log.add("warning", "ocpp", "credentials_back", "new %s did not work; the former is back" % names)
-        self.event(RECONFIGURED, "new %s did not work; the former is back" % names)
 
     def link_failed(self, error) -> None:
         """No connection could be made: report why if it is a matter of security, and choose what to try next."""
@@ -497,31 +371,31 @@ class Security:
         text = str(error.args[0]) if error.args else ""
         if kind:
             self.event(kind, text or "HTTP status %d" % status)
-        if not self._proven:
+        if not self.proven:
             return
         self._failures += 1
         if kind or self._failures >= _NETWORK_TRIES:
             self._failures = 0
-            self._use_proven = not self._use_proven
+            self.use_proven = not self.use_proven
 
     # -- the charge point's certificate --------------------------------------------------------------
 
     async def _look(self) -> None:
         """Once a day: use the next certificate if its time has come, renew the present one if its time ends."""
-        clock = self._point.clock
+        clock = self.point.clock
         now_s, utc_s = clock.uptime_s(), clock.utc_s()
         if utc_s is None or (self._looked_s is not None and now_s - self._looked_s < _LOOK_S):
             return
         self._looked_s = now_s
         try:
-            changed, left_s = borrow("signing").look(self._point, utc_s)
+            changed, left_s = borrow("signing").look(self.point, utc_s)
         except (ValueError, OSError) as error:
-            self._point.log.add("error", "ocpp", "certificate_lost", "own certificate: %s" % error)
+            self.point.log.add("error", "ocpp", "certificate_lost", "own certificate: %s" % error)
             return
         finally:
             release()
         if changed:
-            self._point.link.reconnect()
+            self.point.link.reconnect()
         elif left_s is not None and left_s < _RENEW_S:
             await self.sign_certificate()
 
@@ -531,9 +405,9 @@ class Security:
             return
         self._signing = True
         try:
-            await borrow("signing").ask(self._point)
+            await borrow("signing").ask(self.point)
         except (OcppError, OSError, ValueError) as error:
-            self._point.log.add("warning", "ocpp", "not_signed", "no certificate could be asked for: %s" % error)
+            self.point.log.add("warning", "ocpp", "not_signed", "no certificate could be asked for: %s" % error)
         finally:
             self._signing = False
             release()
