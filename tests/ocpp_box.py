@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
 from ocpp.routing import after, on
 from ocpp.v16 import ChargePoint, call, call_result
 from ocpp.v16.datatypes import KeyValue, MeterValue, SampledValue
@@ -25,8 +28,6 @@ from ocpp.v16.enums import (
     UnitOfMeasure,
     UnlockStatus,
 )
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 START_WH = 12_345_600
 CHARGED_WH = 1_840

@@ -16,12 +16,12 @@ from central.books import Books, number_of
 from central.orders import OrderError, limit
 from central.server import CentralServer
 from central.wire import CALL, Message, fault_of
-from ocpp.v16 import call
-from ocpp.v16.enums import ChargePointStatus
 from ocpp_box import CHARGED_WH, START_WH, ObedientBox
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from ocpp.v16 import call
+from ocpp.v16.enums import ChargePointStatus
 from simulator import ROOT
 
 NOON = "2026-01-01T12:00:00Z"

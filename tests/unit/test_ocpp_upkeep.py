@@ -2,10 +2,11 @@
 
 import asyncio
 
-from ocpp import rare, schema, timestamps
-from ocpp.errors import CallError, NotConnected, OcppError
 from ocpp_help import UTC_S, Clock
 from virtual_time import Log, Record
+
+from ocpp import rare, schema, timestamps
+from ocpp.errors import CallError, NotConnected, OcppError
 
 real_borrow = rare.borrow
 stand_ins = {}

@@ -19,6 +19,7 @@ from ocpp.security import Security
 from ocpp.status import Status
 from ocpp.together import together
 from ocpp.transactions import Transactions
+from ocpp.upkeep import Upkeep
 
 # A profile whose limit changes at a time is looked at then; without a clock, or without a change, this often.
 _PROFILE_S = const(60)
@@ -61,6 +62,7 @@ class ChargePoint:
         self.charging = Charging(self)
         self.status = Status(self)
         self.metering = Metering(self)
+        self.upkeep = Upkeep(self)
         self.link = Link(self)
         config.listeners.append(self._configured)
         self.charging.listeners.append(self._profiles.set)
@@ -136,6 +138,7 @@ class ChargePoint:
                 self.metering.run(),
                 self.reservations.run(),
                 self.security.run(),
+                self.upkeep.run(),
                 self._follow_profiles(),
             )
         finally:
@@ -147,6 +150,7 @@ class ChargePoint:
         self.status.look()
         self.transactions.link(self.online)
         self.security.link_changed()
+        self.upkeep.link_changed()
         self.station.changed()
 
     def registered(self, interval_s: int) -> None:

@@ -7,7 +7,7 @@ from wallbox.timer import unwatched
 
 _NEEDS = ("ocpp_url", "ocpp_password", "charge_point_id")
 _FOLDER = "wallbox.backend"
-_LOADED = ("station", "wiring")
+_LOADED = ("image", "records", "station", "wiring")
 
 
 class Backend:

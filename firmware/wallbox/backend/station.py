@@ -5,6 +5,7 @@ import json
 from micropython import const
 
 from wallbox import VERSION
+from wallbox.backend import image, records
 from wallbox.installer import identity
 from wallbox.protection.faults import CATALOGUE, COUNT, PAUSE, RED, WARNING, text
 
@@ -294,6 +295,17 @@ class Station:
     def data_transfer(self, message_id: str, _data: str):
         """The answer to a DataTransfer for this vendor, None for an unknown message; "why" asks for R32's answer."""
         return json.dumps(self._app.why.answer()) if message_id == _WHY else None
+
+    def diagnostics(self, _oldest_s, _latest_s) -> tuple:
+        """(name of a file, function that gives its content as an iterable of bytes): all there is, without secrets.
+
+        The file holds status, settings and the event log as a whole, whatever times are asked for.
+        """
+        return records.NAME, records.collect(self._app)
+
+    def firmware(self):
+        """The place for a firmware that is about to come (see `backend.image`)."""
+        return image.Place(self._app)
 
     async def reset(self, hard: bool) -> None:
         """Restart the firmware; it does not return."""

@@ -18,6 +18,7 @@ class Diagnostics(Stream):
         self._app = link.app
         self._role = link.role
         self._opened_ms = link.app.clock.uptime_ms()
+        self._last = link.app.log.sequence
         super().__init__()
 
     def mark(self):
@@ -36,7 +37,12 @@ class Diagnostics(Stream):
         }
 
     def pieces(self):
-        """Head, settings and status, a member a line, then the log, an entry a line."""
+        """What is now, then what was."""
+        yield from self.present()
+        yield from self.past()
+
+    def present(self):
+        """Head, settings and status, a member a line."""
         app = self._app
         yield "{"
         for name, value in self._head().items():
@@ -45,6 +51,9 @@ class Diagnostics(Stream):
         status = public.status(app, self._role)
         yield from listed("%s: %s" % (json.dumps(name), json.dumps(status.pop(name))) for name in sorted(status))
         yield '\n},\n"log": ['
+
+    def past(self):
+        """The log up to when this was opened, an entry a line."""
         yield from listed(self._log())
         yield "\n]}\n"
 
@@ -55,6 +64,6 @@ class Diagnostics(Stream):
         while place is not None:
             entries, place = log.page(place)
             for entry in entries:
-                if entry["seq"] > last:
+                if last < entry["seq"] <= self._last:
                     last = entry["seq"]
                     yield json.dumps(entry)
