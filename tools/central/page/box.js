@@ -69,7 +69,8 @@ export class BoxCard {
     setText(this.pillText, text);
     mark(this.pill, "data-kind", kind);
     const { chargePointVendor = "", chargePointModel = "", firmwareVersion, chargePointSerialNumber } = box.about;
-    const about = [`${chargePointVendor} ${chargePointModel}`.trim(), firmwareVersion && `firmware ${firmwareVersion}`, chargePointSerialNumber].filter(Boolean).join(" · ");
+    const model = chargePointModel.startsWith(chargePointVendor) ? chargePointModel : `${chargePointVendor} ${chargePointModel}`;
+    const about = [model, firmwareVersion && `firmware ${firmwareVersion}`, chargePointSerialNumber].filter(Boolean).join(" · ");
     setText(this.about, about || "It has not told yet what it is.");
     const remark = box.connected ? remarkOf(box) : "";
     setText(this.info, remark);
