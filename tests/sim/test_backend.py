@@ -53,3 +53,14 @@ def test_a_card_of_the_box_starts_offline_as_before(simulator):
     box.request("tap", uid="DEADBEEF")
     box.until(lambda state: state["contactor"]["closed"], 60)
     assert box.state()["session"]["id_tag"] == "DEADBEEF"
+
+
+def test_a_session_goes_on_as_a_transaction_of_the_central_system_that_is_set_up_meanwhile(simulator):
+    box = simulator()
+    box.advance(2)
+    box.request("plug", max_a=16)
+    box.until(lambda state: state["contactor"]["closed"], 60)
+    box.request("settings", set={"ocpp_url": "ws://127.0.0.1:9/ocpp"})
+    box.until(lambda state: state["backend"].get("waiting") == 1, 10)
+    assert backend(box)["connector"] == "Charging"
+    assert box.state()["contactor"]["closed"]

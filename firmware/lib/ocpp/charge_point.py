@@ -25,8 +25,8 @@ from ocpp.upkeep import Upkeep
 _PROFILE_S = const(60)
 # A soft reset waits so long for its StopTransaction to be delivered.
 _DELIVERY_S = const(10)
-# How long a hard reset lets the car react.
-_HARD_MS = const(1_000)
+# A hard reset too asks the car first and opens under load only after 6 s (IEC 61851-1, sequence 10.2).
+_HARD_MS = const(8_000)
 # A heartbeat comes once a day at least, whatever the central system asks for (4.6).
 _DAY_S = const(86_400)
 

@@ -31,6 +31,8 @@ _MAX_BYTES = const(16_384)
 _HANDSHAKE_S = const(30)
 # Intervals that are changed while something waits for the former one take effect within this time.
 _LOOK_MS = const(10_000)
+# A link that comes and goes all day must not wear out the flash that keeps warnings: one an hour, the others are info.
+_WARN_S = const(3_600)
 # These may stand in a path as a whole, but an identity is one part of it (RFC 3986, 3.3).
 _PARTING = "/?%#"
 
@@ -66,6 +68,7 @@ class Link:
         self.registration = None
         self.reason = ""
         self.since_s = 0
+        self._warned_s = None
 
     @property
     def online(self) -> bool:
@@ -139,7 +142,14 @@ class Link:
         self._point.security.link_failed(error)
         if text != self.reason:
             self.reason = text
-            self._point.log.add("warning", "ocpp", "no_link", "no link to the central system: %s" % text)
+            self._warn("no_link", "no link to the central system: %s" % text)
+
+    def _warn(self, code: str, text: str) -> None:
+        now_s = self._point.clock.uptime_s()
+        often = self._warned_s is not None and now_s - self._warned_s < _WARN_S
+        if not often:
+            self._warned_s = now_s
+        self._point.log.add("info" if often else "warning", "ocpp", code, text)
 
     async def _pause(self) -> None:
         wait_ms = self._wait_ms
@@ -199,7 +209,7 @@ class Link:
 
     def _ended(self) -> None:
         why = self.reason or "closed by the other side"
-        self._point.log.add("warning", "ocpp", "disconnected", "the link to the central system ended: %s" % why)
+        self._warn("disconnected", "the link to the central system ended: %s" % why)
         self._point.link_changed()
 
     async def _keep_alive(self, socket) -> None:

@@ -32,6 +32,8 @@ class Wiring:
     def __init__(self, app):
         self._app = app
         self._card = None
+        # Whether the session that runs could not be made a transaction.
+        self._missed = False
         config = configuration(app.folder, app.log)
         self.station = Station(app, config)
         self.point = ChargePoint(
@@ -91,6 +93,7 @@ class Wiring:
         session = self._app.session
         if not begun:
             self.point.session_ended(reason_of(self._app.session.stop_reason or ""), self.station.stopped_by)
+            self._missed = False
         elif not session.resumed:
             self._begin()
 
@@ -99,6 +102,7 @@ class Wiring:
         try:
             self.point.session_began(self._app.session.id_tag)
         except (OcppError, OSError) as error:
+            self._missed = True
             text = "the charge goes on, but the backend will not hear of it: %s" % error
             self._app.log.add("error", "ocpp", "no_transaction", text)
 
@@ -117,7 +121,8 @@ class Wiring:
             snapshot.changed.clear()
 
     def _take_up(self) -> None:
-        """A session that was there before a restart goes on as a transaction of its own (R7)."""
+        """A session of before a restart, or of another central system, goes on as a transaction of its own (R7)."""
         session = self._app.session
-        if session.active and session.resumed and session.authorised and self.point.transactions.current is None:
+        runs = session.active and session.recorded and session.authorised
+        if runs and self.point.transactions.current is None and not self._missed:
             self._begin()
