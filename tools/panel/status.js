@@ -90,7 +90,7 @@ function cells(values, digits) {
 
 const ROWS = ["Voltage, V", "Car, A", "Connection, A"];
 $("values").append(...ROWS.map((name) => make("tr", {}, make("th", { scope: "row" }, name), make("td"), make("td"), make("td"))));
-const FACTS = ["Pilot", "Contactor", "Board temperature", "House meter"];
+const FACTS = ["Pilot", "Contactor", "Board temperature", "House meter", "Backend"];
 $("facts").append(...FACTS.map((name) => make("div", {}, make("dt", {}, name), make("dd", {}, "–"))));
 
 function pilotText(pilot) {
@@ -110,6 +110,13 @@ function meterText(meter) {
   return counted(meter.reads, "reading");
 }
 
+function backendText(backend) {
+  if (!backend?.url) return "none";
+  const waiting = backend.waiting ? ` · ${counted(backend.waiting, "message")} to send` : "";
+  if (backend.connected) return `connected · ${backend.connector}${waiting}`;
+  return `${backend.reason || backend.state || "starting"}${waiting}`;
+}
+
 function showValues(state) {
   const data = [cells(state.volts, 0), cells(state.currents_a, 1), cells(state.meter?.currents_a, 1)];
   data.forEach((row, r) => row.forEach((text, c) => setText($("values").rows[r].cells[c + 1], text)));
@@ -119,6 +126,7 @@ function showValues(state) {
     contactor ? `${contactor.closed ? "closed" : "open"} · ${counted(contactor.operations ?? 0, "operation")}` : "–",
     state.temperature_c === undefined ? "–" : `${state.temperature_c.toFixed(1)} °C`,
     meterText(state.meter),
+    backendText(state.backend),
   ];
   facts.forEach((text, i) => setText($("facts").children[i].lastChild, text));
 }

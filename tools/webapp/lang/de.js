@@ -414,6 +414,8 @@ export default {
   "network.connected": "Verbunden",
   "network.not_connected": "Nicht verbunden",
   "network.none": "keines eingerichtet",
+  "network.reason": "Warum nicht",
+  "network.waiting": "Wartende Nachrichten",
   "network.settings": "Netzwerk und Backend",
 
   "passwords.owner": "App-Passwort",

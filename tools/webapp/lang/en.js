@@ -414,6 +414,8 @@ export default {
   "network.connected": "Connected",
   "network.not_connected": "Not connected",
   "network.none": "none set up",
+  "network.reason": "Why not",
+  "network.waiting": "Messages that wait",
   "network.settings": "Network and backend",
 
   "passwords.owner": "App password",

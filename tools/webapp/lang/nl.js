@@ -414,6 +414,8 @@ export default {
   "network.connected": "Verbonden",
   "network.not_connected": "Niet verbonden",
   "network.none": "geen ingesteld",
+  "network.reason": "Waarom niet",
+  "network.waiting": "Wachtende berichten",
   "network.settings": "Netwerk en backend",
 
   "passwords.owner": "App-wachtwoord",

@@ -12,6 +12,8 @@ function state() {
   return card(t("network.now"), facts([
     [t("network.module"), broken ? pill("bad", t("network.module_lost")) : pill("good", t("network.module_ok"))],
     [t("network.backend"), backend?.url ? pill(backend.connected ? "good" : "warn", t(backend.connected ? "network.connected" : "network.not_connected")) : t("network.none")],
+    ...(backend?.url && !backend.connected && backend.reason ? [[t("network.reason"), backend.reason]] : []),
+    ...(backend?.waiting ? [[t("network.waiting"), backend.waiting]] : []),
   ]));
 }
 
