@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from central.books import Books, number_of
-from central.orders import OrderError, limit
+from central.orders import MEASURED, OrderError, limit
 from central.server import CentralServer
 from central.wire import CALL, Message, fault_of
 from ocpp_box import CHARGED_WH, START_WH, ObedientBox
@@ -165,6 +165,21 @@ def test_a_page_starts_and_stops_a_charge_and_reads_and_sets_keys():
             change = {"key": "HeartbeatInterval", "value": "60"}
             changed = await page.ask("call", box="b1", action="ChangeConfiguration", payload=change)
             assert changed["ok"] and box.keys["HeartbeatInterval"] == "60"
+
+    play(story)
+
+
+def test_each_box_that_registers_is_asked_to_measure_what_the_page_shows():
+    async def story(world: World):
+        async with world.box():
+            asked = []
+            for _ in MEASURED:
+                told = await world.page.next(
+                    "message",
+                    lambda m: m["message"]["action"] == "ChangeConfiguration" and m["message"]["kind"] == CALL,
+                )
+                asked.append((told["message"]["payload"]["key"], told["message"]["payload"]["value"]))
+            assert asked == list(MEASURED.items())
 
     play(story)
 

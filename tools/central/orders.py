@@ -7,6 +7,11 @@ from central.books import utc_now
 # Its own, so that a new limit replaces the old one and lifting it leaves other profiles alone.
 PROFILE_ID = 1
 LIMIT_A = (0, 80)
+# What the page shows has to be measured: set at each box when it registers. One that cannot do it says so.
+MEASURED = {
+    "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import,Current.Import",
+    "MeterValueSampleInterval": "10",
+}
 
 
 class OrderError(ValueError):

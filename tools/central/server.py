@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from central.books import Books, utc_now
-from central.orders import OrderError, limit
+from central.orders import MEASURED, OrderError, limit
 from central.wire import SUBPROTOCOL, CallFailed, Gone, Message, Wire
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -54,6 +54,7 @@ class CentralServer:
         self._messages: deque[dict] = deque(maxlen=MESSAGES_KEPT)
         self._pages: set[Callable[[dict], None]] = set()
         self._server: Server | None = None
+        self._tasks: set[asyncio.Task] = set()
 
     async def open(self, port: int) -> int:
         """Listen on 127.0.0.1:`port` (0: any free one) -> the port; OSError when it is taken."""
@@ -142,8 +143,20 @@ class CentralServer:
                 box.connected = False
                 self._tell_box(name)
 
-    async def _answer(self, _wire: Wire, message: Message) -> dict:
+    async def _answer(self, wire: Wire, message: Message) -> dict:
+        if message.action == "BootNotification":
+            task = asyncio.create_task(self._configure(wire))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return self.books.answer(message)
+
+    async def _configure(self, wire: Wire) -> None:
+        """Have a box measure what the page shows; what goes wrong is among the messages."""
+        for key, value in MEASURED.items():
+            try:
+                await wire.call("ChangeConfiguration", {"key": key, "value": value}, CALL_SECONDS)
+            except (CallFailed, Gone, TimeoutError):
+                return
 
     def _note(self, message: Message) -> None:
         self.books.learn(message)
