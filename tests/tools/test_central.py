@@ -171,7 +171,8 @@ def test_a_page_starts_and_stops_a_charge_and_reads_and_sets_keys():
 
 def test_each_box_that_registers_is_asked_to_measure_what_the_page_shows():
     async def story(world: World):
-        async with world.box():
+        async with world.box() as box:
+            await box.begin()
             asked = []
             for _ in MEASURED:
                 told = await world.page.next(
