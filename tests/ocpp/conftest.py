@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from bay import Bay
 from csms import BOX, SPEED, Csms
 
 from simulator import Simulator
@@ -55,5 +56,18 @@ def station(csms: Csms, simulator: Callable[..., Simulator]) -> Callable[..., Si
             wanted["ocpp"] = ocpp
         options = {"virtual": False, "speed": SPEED, "options": ("--ocpp", url or csms.url), **options}
         return simulator(settings=wanted, **options)
+
+    return start
+
+
+@pytest.fixture
+def bay(csms: Csms, station: Callable[..., Simulator]) -> Callable[..., Bay]:
+    """Return a function that starts a wallbox with access control which has told the central system its status.
+
+    Its options are those of `station`.
+    """
+
+    def start(settings: dict[str, Any] | None = None, ocpp: dict[str, Any] | None = None, **options: Any) -> Bay:
+        return Bay(csms, station({"access_control": True, **(settings or {})}, ocpp, **options))
 
     return start
