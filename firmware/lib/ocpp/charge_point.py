@@ -315,6 +315,7 @@ class ChargePoint:
         reason = "HardReset" if hard else "SoftReset"
         self.transactions.expect_reset(reason)
         self.security.event("ResetOrReboot", reason)
+        self.log.add("info", "ocpp", "reset", "%s asked for by the central system" % reason)
         if self.station.session_active():
             self._settled.clear()
             self.station.stop(reason)
