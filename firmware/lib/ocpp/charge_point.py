@@ -9,7 +9,7 @@ from micropython import const
 from ocpp import schema
 from ocpp.authorisation import Authorisation
 from ocpp.charging import Charging
-from ocpp.errors import NotConnected, Silent
+from ocpp.errors import PROPERTY, CallError, NotConnected, Silent
 from ocpp.handlers import module_of
 from ocpp.link import Link
 from ocpp.metering import BEGIN, END, Metering
@@ -27,6 +27,7 @@ _PROFILE_S = const(60)
 _DELIVERY_S = const(10)
 # A hard reset too asks the car first and opens under load only after 6 s (IEC 61851-1, sequence 10.2).
 _HARD_MS = const(8_000)
+_TRIGGERS = ("TriggerMessage", "ExtendedTriggerMessage")
 # A heartbeat comes once a day at least, whatever the central system asks for (4.6).
 _DAY_S = const(86_400)
 
@@ -94,7 +95,13 @@ class ChargePoint:
         registration = self.link.registration
         if registration == "Rejected":
             raise Silent()
-        schema.check_request(action, payload)
+        try:
+            schema.check_request(action, payload)
+        except CallError as error:
+            if action in _TRIGGERS and error.code == PROPERTY:
+                # 5.17: a message that is unknown here is no mistake of the one who asks for it.
+                return {"status": "NotImplemented"}
+            raise
         if registration != "Accepted" and action in ("RemoteStartTransaction", "RemoteStopTransaction"):
             return {"status": "Rejected"}
         answer = await self._handler(action)(self, payload)

@@ -2,7 +2,6 @@
 
 _ACCEPTED = {"status": "Accepted"}
 _REJECTED = {"status": "Rejected"}
-_NOT_IMPLEMENTED = {"status": "NotImplemented"}
 
 
 async def _remote_start(point, payload) -> dict:
@@ -46,7 +45,8 @@ async def _remote_stop(point, payload) -> dict:
     return _ACCEPTED
 
 
-async def _trigger(point, payload) -> dict:
+async def _trigger(point, payload, extended=False) -> dict:
+    """Each of the two has its own kinds, which the check of the payload knows."""
     what = payload["requestedMessage"]
     connector = payload.get("connectorId")
     if connector not in (None, 0, 1) or (what == "MeterValues" and connector == 0):
@@ -66,17 +66,19 @@ async def _trigger(point, payload) -> dict:
     elif what == "StatusNotification":
         point.later(point.status.tell_again, connector)
     elif what in ("DiagnosticsStatusNotification", "FirmwareStatusNotification", "LogStatusNotification"):
-        point.later(point.upkeep.tell_again, what)
-    elif what == "SignChargePointCertificate":
-        point.later(point.security.sign_certificate)
+        point.later(point.upkeep.tell_again, what, extended)
     else:
-        return _NOT_IMPLEMENTED
+        point.later(point.security.sign_certificate)
     return _ACCEPTED
+
+
+async def _extended_trigger(point, payload) -> dict:
+    return await _trigger(point, payload, True)
 
 
 HANDLERS = {
     "RemoteStartTransaction": _remote_start,
     "RemoteStopTransaction": _remote_stop,
     "TriggerMessage": _trigger,
-    "ExtendedTriggerMessage": _trigger,
+    "ExtendedTriggerMessage": _extended_trigger,
 }
