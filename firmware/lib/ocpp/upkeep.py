@@ -113,11 +113,14 @@ class Upkeep:
         job.status = status
         self._send(job)
 
-    async def tell_again(self, what: str) -> None:
-        """Send the present status for a trigger message; a central system that uses the white paper gets its form."""
+    async def tell_again(self, what: str, extended: bool = False) -> None:
+        """Send the present status for a trigger message.
+
+        In the white paper's form if that was used for the update, or for the trigger (`extended`: MessageTriggerEnumType).
+        """
         kind = UPDATE if what == _ACTIONS[UPDATE][0] else UPLOAD
         job = self._jobs[kind]
-        secure = what == _ACTIONS[UPLOAD][1] or (kind == UPDATE and self._secure[kind])
+        secure = what == _ACTIONS[UPLOAD][1] or (kind == UPDATE and (extended or self._secure[kind]))
         if job is None or job.secure != secure:
             job = Job(kind, secure, None)
         try:
