@@ -87,6 +87,41 @@ def test_a_car_that_does_not_take_the_offer_is_suspended_after_3_s():
     assert told(point) == ["Preparing", "SuspendedEV"]
 
 
+def test_a_pause_of_the_wallbox_lasts_until_the_car_has_gone_on_or_does_not():
+    for begins_charging in (True, False):
+        point, station, status = rig()
+        station.is_plugged = station.active = station.is_permitted = True
+        station.is_charging = station.has_charged = begins_charging
+
+        async def steps(point=point, station=station, status=status):
+            status.look()
+            await asyncio.sleep_ms(50)
+            station.is_charging = station.is_offering = False
+            status.look()
+            await asyncio.sleep_ms(50)
+            station.is_offering = station.is_offered = True
+            status.look()
+            await asyncio.sleep_ms(2_900)
+            assert told(point)[-1] == "SuspendedEVSE"
+            station.is_charging = True
+            status.look()
+            await asyncio.sleep_ms(50)
+            station.is_charging = False
+            station.has_charged = True
+            status.look()
+            await asyncio.sleep_ms(50)
+            assert told(point)[-3:] == ["SuspendedEVSE", "Charging", "SuspendedEV"], told(point)
+            station.is_offering = station.is_offered = False
+            status.look()
+            await asyncio.sleep_ms(50)
+            station.is_offering = station.is_offered = True
+            status.look()
+            await asyncio.sleep_ms(3_100)
+
+        point.run(steps(), status.run())
+        assert told(point)[-3:] == ["SuspendedEV", "SuspendedEVSE", "SuspendedEV"]
+
+
 def test_a_car_that_nobody_permits_is_finishing_after_connection_time_out():
     point, station, status = rig(ConnectionTimeOut=20)
 

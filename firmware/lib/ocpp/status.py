@@ -45,6 +45,8 @@ class Status:
         self._ended = False
         self._plugged_at = None
         self._offered_at = None
+        # Whether the wallbox has held energy back since the car last took some.
+        self._paused = False
         self._conflict = False
 
     # -- what is shown -------------------------------------------------------------------------------
@@ -81,6 +83,9 @@ class Status:
             return SUSPENDED_EVSE
         if station.charging():
             return CHARGING
+        if self._paused and self._offer_left_ms() > 0:
+            # The car needs a moment to go on; it suspends nothing, and there is no way back to Preparing (4.9).
+            return SUSPENDED_EVSE
         return SUSPENDED_EV if station.was_charging() or self._offer_left_ms() <= 0 else PREPARING
 
     def _offer_left_ms(self) -> int:
@@ -122,6 +127,10 @@ class Status:
             self._offered_at = None
         elif self._offered_at is None:
             self._offered_at = now
+        if not station.session_active() or station.charging():
+            self._paused = False
+        elif not station.offers():
+            self._paused = True
         self._changed.set()
 
     def ended(self) -> None:
