@@ -104,3 +104,7 @@ class Bay:
     def contactor_closed(self) -> bool:
         """Whether the car has mains voltage."""
         return self.box.state()["contactor"]["closed"]
+
+    def opens(self) -> dict[str, Any]:
+        """Wait until the contactor is open; the state then."""
+        return self.until(lambda state: not state["contactor"]["closed"])

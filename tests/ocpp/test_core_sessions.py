@@ -2,7 +2,7 @@
 
 import pytest
 from bay import CARD, OTHER_CARD, THIRD_CARD, Bay
-from csms import SILENCE
+from csms import SILENCE, Csms
 
 SAME_GROUP = {"status": "Accepted", "parentIdTag": "FAMILY"}
 
@@ -121,7 +121,7 @@ def test_a_card_of_the_same_group_ends_the_session(bay, csms):
     entry = here.stopped(number)
     assert entry["reason"] == "Local" and entry["stopTag"] == OTHER_CARD
     here.heard("Finishing")
-    assert not here.contactor_closed()
+    here.opens()
 
 
 def test_a_foreign_card_does_not_end_the_session(bay, csms):
@@ -234,7 +234,7 @@ def test_a_transaction_that_is_refused_is_stopped(bay, csms, status):
     assert entry["reason"] == "DeAuthorized" and entry["stopTag"] is None
     here.heard("Finishing")
     here.logged("tag_refused", status)
-    state = here.until(lambda state: not state["contactor"]["closed"])
+    state = here.opens()
     assert not state["session"]["active"] and state["offered_a"] == 0
     here.leave()
 
@@ -268,7 +268,7 @@ def test_a_refused_transaction_gets_the_energy_that_is_allowed(bay, csms):
     here.tap()
     here.heard("Charging")
     here.heard("SuspendedEVSE")
-    here.until(lambda state: not state["contactor"]["closed"])
+    here.opens()
     here.box.unplug()
     entry = here.stopped(7)
     # 25 A on three phases are 5 Wh in a second, and the car has some time to stop.
@@ -327,13 +327,13 @@ def test_a_car_that_wants_no_energy_is_suspended_by_the_car(bay, csms):
     assert here.contactor_closed()
     here.box.car(state="B")
     here.heard("SuspendedEV", count=2)
-    here.until(lambda state: not state["contactor"]["closed"])
+    here.opens()
     assert not csms.seen("StopTransaction") and here.running()["id"] == number
     assert here.statuses() == ["Available", "Preparing", "SuspendedEV", "Charging", "SuspendedEV"]
 
 
-def test_a_limit_below_6_a_suspends_the_charge_and_beats_the_car(bay, csms):
-    """C5, E3; SuspendedEVSE beats SuspendedEV."""
+def limit(csms: Csms, amps: float) -> None:
+    """Let the central system allow so much to every car."""
     profile = {
         "chargingProfileId": 1,
         "stackLevel": 0,
@@ -341,14 +341,39 @@ def test_a_limit_below_6_a_suspends_the_charge_and_beats_the_car(bay, csms):
         "chargingProfileKind": "Relative",
         "chargingSchedule": {
             "chargingRateUnit": "A",
-            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 5.9}],
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": amps}],
         },
     }
+    assert csms.call("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile}) == {"status": "Accepted"}
+
+
+def test_a_charge_that_begins_suspended_and_one_that_is_resumed_are_not_prepared_again(bay, csms):
+    """B5, E3: there is no way back from SuspendedEVSE to Preparing, nor does the car suspend what it has just got."""
+    here = bay()
+    limit(csms, 0)
+    here.box.plug()
+    here.heard("Preparing")
+    here.tap()
+    here.heard("SuspendedEVSE")
+    limit(csms, 16)
+    here.heard("Charging")
+    limit(csms, 5)
+    here.heard("SuspendedEVSE", count=2)
+    here.opens()
+    limit(csms, 10)
+    here.heard("Charging", count=2)
+    assert here.statuses() == ["Available", "Preparing", *["SuspendedEVSE", "Charging"] * 2]
+    state = here.box.state()
+    assert state["contactor"]["closed"] and state["offered_a"] == 10
+
+
+def test_a_limit_below_6_a_suspends_the_charge_and_beats_the_car(bay, csms):
+    """C5, E4; SuspendedEVSE beats SuspendedEV."""
     here = bay()
     here.charge()
-    assert csms.call("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile}) == {"status": "Accepted"}
+    limit(csms, 5.9)
     here.heard("SuspendedEVSE")
-    state = here.until(lambda state: not state["contactor"]["closed"])
+    state = here.opens()
     assert state["offered_a"] == 0 and state["why"]["code"] == "limit_backend" and state["session"]["active"]
     since = csms.mark()
     here.box.car(state="B")
@@ -400,7 +425,7 @@ def test_a_fault_in_the_charge_is_told_and_the_charge_goes_on_after_it(bay, csms
     number = here.charge()["id"]
     here.box.fault("temperature_sensor")
     here.heard("Faulted", errorCode="HighTemperature", vendorErrorCode="temperature_sensor")
-    state = here.until(lambda state: not state["contactor"]["closed"])
+    state = here.opens()
     assert state["why"]["code"] == "temperature_sensor" and state["session"]["active"]
     here.box.clear("temperature_sensor")
     here.heard("Charging", count=2, errorCode="NoError")
@@ -414,7 +439,7 @@ def test_a_fault_that_asks_for_unplugging_ends_with_the_session(bay):
     number = here.charge()["id"]
     here.box.fault("residual_ac", 60)
     here.heard("Faulted", errorCode="GroundFailure")
-    assert not here.contactor_closed()
+    assert here.opens()["session"]["active"]
     here.box.clear("residual_ac")
     here.box.unplug()
     assert here.stopped(number)["reason"] == "EVDisconnected"
@@ -427,7 +452,7 @@ def test_what_pauses_the_charge_by_itself_is_suspended_by_the_wallbox_with_its_e
     number = here.charge()["id"]
     here.box.car(state="D")
     here.heard("SuspendedEVSE", errorCode="OtherError", vendorErrorCode="ventilation")
-    here.until(lambda state: not state["contactor"]["closed"])
+    here.opens()
     here.box.car(state="C")
     here.heard("Charging", count=2, errorCode="NoError")
     assert here.running()["id"] == number and not csms.seen("StopTransaction")
