@@ -108,7 +108,7 @@ class App:
         self.offer = Offer(self.clock, self._poke)
         self.delay = RestartDelay(self.settings, hal.system)
         self.store = SessionStore(self.folder, self.log)
-        self.session = Session(self.clock, self.settings, self.store, self.log, self._poke)
+        self.session = Session(self.clock, self.settings, self.store, self.log, self._session_moved)
         self.control = loop.Control(
             self.clock,
             self.board,
@@ -193,6 +193,11 @@ class App:
 
     def _poke(self) -> None:
         self.control.poke()
+
+    def _session_moved(self) -> None:
+        """A permission, too, that waits for a car is something that a person can see."""
+        self.control.poke()
+        self.snapshot.changed.set()
 
     def _fault_raised(self, fault: int, value: int) -> None:
         self.ring.put(loop.EVENT_FAULT, fault, value)
