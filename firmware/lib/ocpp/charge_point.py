@@ -27,6 +27,7 @@ _PROFILE_S = const(60)
 _DELIVERY_S = const(10)
 # A hard reset too asks the car first and opens under load only after 6 s (IEC 61851-1, sequence 10.2).
 _HARD_MS = const(8_000)
+_RESERVED = "the wallbox is reserved for another"
 _TRIGGERS = ("TriggerMessage", "ExtendedTriggerMessage")
 # A heartbeat comes once a day at least, whatever the central system asks for (4.6).
 _DAY_S = const(86_400)
@@ -261,12 +262,12 @@ class ChargePoint:
         if why is not None:
             return False, "was refused: " + why
         if self.reservations.excludes(id_tag):
-            return False, "was refused: the wallbox is reserved for another"
+            return False, "was refused: " + _RESERVED
         info = await self.auth.decide(id_tag)
         if info["status"] != "Accepted":
             return False, "was refused by the backend: %s" % info["status"]
         if not self.reservations.may_use(id_tag, info.get("parentIdTag")):
-            return False, "was refused: the wallbox is reserved for another"
+            return False, "was refused: " + _RESERVED
         if not station.authorise(id_tag):
             return False, "was refused: charging cannot be authorised now"
         return True, "authorises charging"
@@ -289,6 +290,10 @@ class ChargePoint:
             return False
         info = await self.auth.decide(id_tag)
         return info["status"] == "Accepted" and self.auth.same_group(own, parent, id_tag, info.get("parentIdTag"))
+
+    def refusal(self, id_tag: str):
+        """Why a tag that the station itself permits may not start now, in words, or None."""
+        return self.closed() or (None if self.reservations.may_use(id_tag, None) else _RESERVED)
 
     def closed(self):
         """Why nobody may start now, in words, or None."""

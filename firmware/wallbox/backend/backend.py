@@ -45,6 +45,10 @@ class Backend:
         if self.wiring is not None:
             self.wiring.session_changed(begun)
 
+    def refusal(self, id_tag: str):
+        """Why the box itself may not permit a session of `id_tag` now, in words, or None."""
+        return None if self.wiring is None else self.wiring.point.refusal(id_tag)
+
     def status(self) -> dict:
         """{"connected", "url", "state", "registration", "reason", "waiting" (messages not delivered), ...}."""
         url = self._app.settings["ocpp_url"]
