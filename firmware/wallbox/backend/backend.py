@@ -27,8 +27,13 @@ class Backend:
         self._app.access.decide = self.wiring.card
 
     def _let_go(self) -> None:
-        self._app.access.decide = None
+        app = self._app
+        app.access.decide = None
         self.wiring = None
+        if not app.settings["ocpp_url"]:
+            # Nobody is left who could take back what was ordered.
+            app.offer.clear("backend")
+            app.session.hold(None)
         package = sys.modules[_FOLDER]
         for name in _LOADED:
             sys.modules.pop(_FOLDER + "." + name, None)
