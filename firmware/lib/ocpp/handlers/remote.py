@@ -62,6 +62,8 @@ async def _trigger(point, payload, extended=False) -> dict:
     elif what == "Heartbeat":
         point.later(point.link.heartbeat)
     elif what == "MeterValues":
+        if not point.config["MeterValuesSampledData"]:
+            return _REJECTED
         point.later(point.metering.trigger)
     elif what == "StatusNotification":
         point.later(point.status.tell_again, connector)
