@@ -7,7 +7,7 @@ import sys
 from micropython import const
 
 from ocpp import schema
-from ocpp.authorisation import Authorisation
+from ocpp.authorisation import Authorisation, same
 from ocpp.charging import Charging
 from ocpp.errors import PROPERTY, CallError, NotConnected, Silent
 from ocpp.handlers import module_of
@@ -255,7 +255,7 @@ class ChargePoint:
         station = self.station
         if station.session_active():
             return await self._stop_by(id_tag)
-        if station.waiting_tag() == id_tag:
+        if same(station.waiting_tag(), id_tag):
             station.cancel()
             return True, "is not waited for any more"
         why = self.closed()
