@@ -55,11 +55,11 @@ def test_a_card_and_then_a_car_make_a_session(bay, csms):
 def test_a_card_without_a_car_expires_after_the_connection_time_out(bay, csms):
     """19."""
     here = bay(ocpp={"ConnectionTimeOut": 5})
+    begin = here.uptime()
     here.tap()
-    begin = here.heard("Preparing").at
-    end = here.heard("Available", count=2).at
-    assert 4.5 <= (end - begin) * csms.speed < 15
-    here.logged("authorisation_expired")
+    here.heard("Preparing")
+    here.heard("Available", count=2)
+    assert begin + 5 <= here.logged("authorisation_expired")["uptime_ms"] / 1000 < begin + 40
     here.box.plug()
     here.heard("Preparing", count=2)
     state = here.box.state()
@@ -70,10 +70,11 @@ def test_a_card_without_a_car_expires_after_the_connection_time_out(bay, csms):
 def test_a_car_without_a_card_is_finishing_after_the_connection_time_out(bay, csms):
     """20, transition B6."""
     here = bay(ocpp={"ConnectionTimeOut": 5})
+    begin = here.uptime()
     here.box.plug()
-    begin = here.heard("Preparing").at
-    end = here.heard("Finishing").at
-    assert 4.5 <= (end - begin) * csms.speed < 15
+    here.heard("Preparing")
+    here.heard("Finishing")
+    assert begin + 5 <= here.uptime() < begin + 40
     assert not here.contactor_closed()
     here.leave()
     assert here.statuses() == ["Available", "Preparing", "Finishing", "Available"]
@@ -392,14 +393,19 @@ def test_a_limit_below_6_a_suspends_the_charge_and_beats_the_car(bay, csms):
 def test_a_wallbox_with_a_fault_refuses_cards(bay, csms):
     """28. There is no lock that could fail; a fault that is there before the session stands for it."""
     here = bay()
-    here.box.fault("phase_loss")
-    here.heard("Faulted", errorCode="UnderVoltage", vendorErrorCode="phase_loss", vendorId="wallbox")
+    here.box.fault("temperature_sensor")
+    here.heard("Faulted", errorCode="HighTemperature", vendorErrorCode="temperature_sensor", vendorId="wallbox")
     here.box.plug()
     here.tap()
     refused(here, "there is a fault")
     state = here.box.state()
     assert not state["contactor"]["closed"] and not state["session"]["active"]
     assert not csms.seen("Authorize") and not csms.seen("StartTransaction")
+    here.box.clear("temperature_sensor")
+    here.heard("Preparing", errorCode="NoError")
+    here.tap()
+    here.heard("Charging")
+    assert here.statuses() == ["Available", "Faulted", "Preparing", "Charging"]
 
 
 def test_a_contactor_that_does_not_close_ends_in_faulted(bay):
@@ -466,13 +472,11 @@ def test_a_status_that_does_not_last_is_not_told(bay, csms):
     here.box.unplug()
     here.until(lambda state: state["backend"]["connector"] == "Available")
     here.passes(5)
-    begin = csms.mark()
+    begin = here.uptime()
     here.box.plug()
-    state = here.until(lambda state: state["backend"]["connector"] == "Preparing")
-    told = here.heard("Preparing", begin)
+    here.heard("Preparing")
+    assert here.uptime() >= begin + 5
     assert here.statuses() == ["Available", "Preparing"]
-    assert here.uptime() - state["uptime_ms"] / 1000 >= 4.5
-    assert told.payload["errorCode"] == "NoError"
 
 
 # -- cards ----------------------------------------------------------------------------------------------

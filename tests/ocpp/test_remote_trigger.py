@@ -80,6 +80,15 @@ def test_what_cannot_be_sent_is_said_to_be_so(bay, csms, action):
     assert {one.action for one in csms.messages[since:] if not one.out} == {action, "Heartbeat"}
 
 
+def test_values_of_which_there_are_none_are_rejected(bay, csms):
+    """44: with an empty MeterValuesSampledData there is nothing to send."""
+    bay(ocpp={"MeterValuesSampledData": ""})
+    assert trigger(csms, "MeterValues") == REJECTED
+    assert trigger(csms, "Heartbeat") == ACCEPTED
+    csms.wait_for("Heartbeat")
+    assert not csms.seen("MeterValues")
+
+
 @pytest.mark.parametrize(
     ("action", "what"),
     [
