@@ -116,7 +116,7 @@ class Upkeep:
     async def tell_again(self, what: str, extended: bool = False) -> None:
         """Send the present status for a trigger message.
 
-        In the white paper's form if that was used for the update, or for the trigger (`extended`: MessageTriggerEnumType).
+        In the white paper's form if that was used for the update, or now for the trigger (`extended`).
         """
         kind = UPDATE if what == _ACTIONS[UPDATE][0] else UPLOAD
         job = self._jobs[kind]
