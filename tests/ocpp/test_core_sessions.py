@@ -28,7 +28,7 @@ def test_a_car_and_then_a_card_make_a_session_from_preparing_to_available(bay, c
     here.heard("Finishing")
     state = here.until(lambda state: not state["session"]["active"] and not state["contactor"]["closed"])
     assert state["offered_a"] == 0 and state["backend"]["transaction_id"] is None
-    assert state["backend"]["waiting"] == 0
+    here.until(lambda state: state["backend"]["waiting"] == 0)
     here.leave()
     assert here.statuses() == ["Available", "Preparing", "Charging", "Finishing", "Available"]
     assert entry["idTag"] == entry["stopTag"] == CARD and entry["reason"] == "Local" and entry["connector"] == 1
