@@ -62,6 +62,16 @@ async def test_a_free_connector_is_reserved_and_the_status_told():
     assert reservation == {"reservationId": 7, "idTag": "AB1", "connectorId": 1, "expiry": NOW + 3600}
 
 
+async def test_whoever_listens_hears_at_once_when_a_reservation_begins_and_ends():
+    one = fresh()
+    heard = []
+    one.reservations.listeners.append(lambda: heard.append(held(one)))
+    await reserve(one, 7)
+    assert heard == [7]
+    await cancel(one, 7)
+    assert heard == [7, None]
+
+
 async def test_any_number_is_an_id():
     for number in (0, -5, 2**31, 2**40):
         one = fresh()

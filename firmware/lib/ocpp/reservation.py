@@ -14,7 +14,8 @@ class Reservations:
     """At most one reservation, as there is one connector: whether it is for connector 0 or 1 makes no difference to it.
 
     `point` has stores, clock, log, auth and status (connector() -> (status, ...), whole(), look()). A reservation is
-    the payload of its ReserveNow with `expiry`, in s since 1970, for expiryDate.
+    the payload of its ReserveNow with `expiry`, in s since 1970, for expiryDate. `listeners` are functions without
+    argument, called when one begins or ends.
     """
 
     def __init__(self, point):
@@ -22,6 +23,7 @@ class Reservations:
         self._store = point.stores("ocpp_reservation")
         self._changed = asyncio.Event()
         self._unsaved = False
+        self.listeners = []
         self._held = self._store.load()
 
     def reserved_for(self, connector: int):
@@ -113,6 +115,8 @@ class Reservations:
     def _tell(self, text: str) -> None:
         self._point.log.add("info", "ocpp", "reservation", text)
         self._changed.set()
+        for listener in self.listeners:
+            listener()
         self._point.status.look()
 
     async def run(self) -> None:

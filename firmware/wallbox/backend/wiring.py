@@ -47,6 +47,11 @@ class Wiring:
             hal.system.random_bytes,
             self._target(),
         )
+        self.point.reservations.listeners.append(self._reserved)
+
+    def _reserved(self) -> None:
+        """A reservation holds back those who need no card from the very moment it is accepted."""
+        self.station.set_reserved(self.point.reservations.reserved_for(1) is not None)
 
     def _store(self, name: str):
         return store(self._app.folder, name, self._app.log)
@@ -115,7 +120,7 @@ class Wiring:
         snapshot = self._app.snapshot
         while True:
             self._take_up()
-            self.station.set_reserved(self.point.reservations.reserved_for(1) is not None)
+            self._reserved()
             self.point.station_changed()
             await snapshot.changed.wait()
             snapshot.changed.clear()
