@@ -254,6 +254,9 @@ def test_availability_reservation_and_a_waiting_card_are_shown():
 
     point.reserved = object()
     assert shown() == "Reserved"
+    station.is_plugged = True
+    assert shown() == "Reserved", "a plug alone uses no reservation"
+    station.is_plugged = False
     station.waiting = "04AA"
     assert shown() == "Preparing"
     station.waiting = None

@@ -68,12 +68,15 @@ class Status:
             return UNAVAILABLE
         if self._finishing_at is not None:
             return FINISHING
+        if station.waiting_tag() is not None:
+            return PREPARING
+        if point.reservations.reserved_for(1) is not None:
+            # Whoever plugs in: only the right card makes it Preparing (4.9, transition G2).
+            return RESERVED
         if station.plugged():
             late = self._preparing_late()
             return FINISHING if self._ended or late else PREPARING
-        if station.waiting_tag() is not None:
-            return PREPARING
-        return RESERVED if point.reservations.reserved_for(1) is not None else AVAILABLE
+        return AVAILABLE
 
     def _in_session(self) -> str:
         station = self._point.station
