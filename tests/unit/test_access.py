@@ -32,6 +32,7 @@ class Session:
     def __init__(self):
         self.active = False
         self.waiting = False
+        self.held = None
         self.id_tag = None
         self.willing = True
         self.calls = []
@@ -122,9 +123,14 @@ def test_with_a_backend_every_card_but_the_setup_card_and_blocked_ones_is_its_ma
     assert asked == [CARD, "55667788"]
     assert box.session.calls == []
     assert box.access.last_unknown is None
+    box.tap(SETUP)
+    assert not box.access.registration
     box.settings["access_control"] = False
     box.tap("99AA0011")
     assert len(asked) == 2, "without access control a card has nothing to do"
+    box.session.held = "the wallbox is reserved"
+    box.tap("99AA0022")
+    assert asked[2:] == ["99AA0022"], "but it may be the one that has reserved"
 
 
 def test_a_backend_answers_for_a_card_by_sound_and_log():

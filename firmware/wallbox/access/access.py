@@ -30,7 +30,7 @@ def _nobody() -> None:
 class Access:
     """Cards against session.
 
-    `session` needs authorise(id_tag) -> bool, stop(reason), active, id_tag; `snapshot` car_connected,
+    `session` needs authorise(id_tag) -> bool, stop(reason), active, held, id_tag; `snapshot` car_connected,
     state, faulted, out_of_use, starting, updating; `clock` ticks_ms().
     """
 
@@ -91,7 +91,9 @@ class Access:
 
     def _charge(self, uid: str) -> None:
         session = self._session
-        if not self._settings["access_control"]:
+        # What the backend holds back from everybody may be reserved for this card.
+        held = self.decide is not None and session.held is not None
+        if not self._settings["access_control"] and not held:
             text = "card %s has nothing to do: access control is off" % masked(uid)
             self._log.add("info", "access", "card_not_needed", text, card=masked(uid))
         elif self.decide is not None:
