@@ -58,6 +58,8 @@ class _Outstanding:
         self.until = until
         self.done = asyncio.Event()
         self.answer = None
+        # Whether its caller still waits for the answer, or has not yet been able to look at it.
+        self.wanted = True
 
 
 class _Call:
@@ -98,6 +100,8 @@ class Rpc:
         self._turn = asyncio.Lock()
         self._open = True
         self._outstanding = None
+        # The CALL of ours that was answered last.
+        self._settled = None
         # CALLs that wait to be handled, and texts that wait to be sent between them.
         self._waiting = []
         self._calls = self._bytes = 0
@@ -135,13 +139,9 @@ class Rpc:
     async def _exchange(self, message_id: str, action: str, payload: dict):
         outstanding = self._outstanding = _Outstanding(message_id, self._deadline())
         try:
-            await self._websocket.send(_dump([_CALL, message_id, action, payload]))
-        except (OSError, OcppError) as error:
-            self._outstanding = None
-            raise NotConnected("%s not sent: %s" % (action, error))
-        outstanding.until = self._deadline()
-        if not await self._answered(outstanding):
-            raise CallTimeout("%s: no answer within %d s" % (action, self.timeout_s))
+            await self._ask(outstanding, action, payload)
+        finally:
+            outstanding.wanted = False
         answer = outstanding.answer
         if answer is None:
             raise NotConnected("link ended before %s was answered" % action)
@@ -150,6 +150,16 @@ class Rpc:
         if len(answer) != 3 or not isinstance(answer[2], dict):
             raise CallError(FORMATION, "answer to %s: no object" % action)
         return answer[2]
+
+    async def _ask(self, outstanding: _Outstanding, action: str, payload: dict) -> None:
+        try:
+            await self._websocket.send(_dump([_CALL, outstanding.message_id, action, payload]))
+        except (OSError, OcppError) as error:
+            self._outstanding = None
+            raise NotConnected("%s not sent: %s" % (action, error))
+        outstanding.until = self._deadline()
+        if not await self._answered(outstanding):
+            raise CallTimeout("%s: no answer within %d s" % (action, self.timeout_s))
 
     def _deadline(self) -> int:
         return ticks_add(self._clock.ticks_ms(), self.timeout_s * 1000)
@@ -169,6 +179,7 @@ class Rpc:
         outstanding = self._outstanding
         if outstanding:
             self._outstanding = None
+            self._settled = outstanding
             outstanding.answer = answer
             outstanding.done.set()
 
@@ -285,6 +296,9 @@ class Rpc:
     async def _serve(self, call: _Call) -> None:
         self._calls -= 1
         self._bytes -= call.size
+        while self._settled and self._settled.wanted:
+            # What was answered before this CALL came counts for it: a registration, for instance.
+            await asyncio.sleep_ms(0)
         text = await self._result(call)
         if not text:
             self.sent = []
