@@ -180,6 +180,8 @@ class ChargePoint:
     def _configured(self, key: str) -> None:
         if key == "HeartbeatInterval":
             self.link.interval_changed()
+        elif key == "MessageTimeout":
+            self.link.timeout_changed()
         self.metering.changed()
         self.status.look()
 

@@ -19,9 +19,11 @@ from ocpp.websocket import connect
 _FIRST_MS = const(1_000)
 _LONGEST_MS = const(60_000)
 # A link that held for so long was a good one: the next try comes soon.
-_GOOD_MS = const(30_000)
+_GOOD_S = const(30)
 # Between two BootNotifications when the central system asks for none (interval 0) or gives no answer.
 _BOOT_S = const(30)
+# No central system makes the box wait longer, be it by mistake; timers wrap after six days.
+_LONGEST_BOOT_S = const(86_400)
 # A clock that is off by more is set (Heartbeat answers take some time on their way).
 _CLOCK_S = const(2)
 # A jump of the clock by more is told as a security event (white paper, SettingSystemTime).
@@ -64,6 +66,9 @@ class Link:
         self._wait_ms = _FIRST_MS
         self._rpc = None
         self._socket = None
+        # What the central system has accepted, and the uptime before which it wants no further BootNotification.
+        self._told = None
+        self._boot_at_s = 0
         self.state = OFF
         self.registration = None
         self.reason = ""
@@ -121,17 +126,19 @@ class Link:
         """HeartbeatInterval has another value."""
         self._beat.set()
 
+    def timeout_changed(self) -> None:
+        """MessageTimeout has another value: it holds from the next CALL on."""
+        if self._rpc is not None:
+            self._rpc.timeout_s = self._point.config["MessageTimeout"]
+
     async def run(self) -> None:
         """Keep a link for ever."""
         while True:
-            began = self._point.clock.ticks_ms()
             self.state = CONNECTING
             try:
                 await self._serve()
             except (OSError, OcppError, ValueError) as error:
                 self._failed(error)
-            if ticks_diff(self._point.clock.ticks_ms(), began) >= _GOOD_MS:
-                self._wait_ms = _FIRST_MS
             self.state = WAITING
             await self._pause()
 
@@ -200,6 +207,9 @@ class Link:
             await socket.close()
 
     def _connected(self) -> None:
+        if self.registration == "Accepted" and self._told != self._point.station.boot_info():
+            # OCPP-J 1.6, 5.3: boot again when a field of the BootNotification has changed since the last connection.
+            self.registration = None
         self.state = CONNECTED
         self.reason = ""
         self.since_s = self._point.clock.uptime_s()
@@ -208,6 +218,8 @@ class Link:
         self._point.link_changed()
 
     def _ended(self) -> None:
+        if self._point.clock.uptime_s() - self.since_s >= _GOOD_S:
+            self._wait_ms = _FIRST_MS
         why = self.reason or "closed by the other side"
         self._warn("disconnected", "the link to the central system ended: %s" % why)
         self._point.link_changed()
@@ -233,7 +245,7 @@ class Link:
         if self.registration != "Accepted":
             await self._register()
         self._point.link_changed()
-        while True:
+        while not self._dropped.is_set():
             if not await self._rest(self._beat, self._point.config["HeartbeatInterval"] * 1000):
                 await self.heartbeat()
 
@@ -247,28 +259,50 @@ class Link:
             self.take_time(answer["currentTime"])
 
     async def _register(self) -> None:
-        while True:
-            wait_s = await self._boot()
-            if self.registration == "Accepted":
-                return
-            self._boot_now.clear()
-            await self._rest(self._boot_now, wait_s * 1000)
+        """Send BootNotifications until one is accepted, none before the time that the last answer asked for (4.2).
 
-    async def _boot(self) -> int:
-        """Send one BootNotification -> seconds until the next, if it was not accepted."""
+        That time is kept over connections: a central system that rejects a charge point may also close its link.
+        """
+        clock = self._point.clock
+        self._boot_now.clear()
+        while True:
+            left_s = self._boot_at_s - clock.uptime_s()
+            if left_s > 0:
+                # Uptime is in whole seconds: not too early by a part of one.
+                await self._rest(self._boot_now, left_s * 1000 + 1000)
+            await self._boot()
+            if self.registration == "Accepted" or self._dropped.is_set():
+                return
+
+    async def _boot(self) -> None:
+        """Send one BootNotification, and keep when the next may be sent."""
         point = self._point
+        info = point.station.boot_info()
+        wait_s = _BOOT_S
         try:
-            answer = await point.call("BootNotification", point.station.boot_info(), registering=True)
+            answer = await point.call("BootNotification", info, registering=True)
         except (CallError, CallTimeout) as error:
             point.log.add("warning", "ocpp", "not_registered", "BootNotification failed: %s" % error)
-            return _BOOT_S
+            if self._dropped.is_set():
+                # The link was dead: on the next one nothing is to be waited for.
+                return
+        else:
+            self._booted(answer, info)
+            wait_s = min(max(0, answer["interval"]), _LONGEST_BOOT_S) or _BOOT_S
+            if self.registration == "Accepted":
+                wait_s = 0
+        self._boot_now.clear()
+        self._boot_at_s = point.clock.uptime_s() + wait_s
+
+    def _booted(self, answer: dict, info: dict) -> None:
+        """Take over what the central system answers to a BootNotification with `info`."""
+        point = self._point
         self.registration = answer["status"]
         self.take_time(answer["currentTime"])
-        interval_s = max(0, answer["interval"])
         point.log.add("info", "ocpp", "registered", "the central system answers %s" % self.registration)
         if self.registration == "Accepted":
-            point.registered(interval_s)
-        return interval_s or _BOOT_S
+            self._told = info
+            point.registered(max(0, answer["interval"]))
 
     def take_time(self, text: str) -> None:
         """Take over the central system's time when the clock is unknown or off."""
