@@ -7,7 +7,7 @@ from ocpp.configuration import Configuration
 
 MEASURANDS = ("Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage")
 KEY = "0123456789ABCDEF"
-PHASES = "L1 L2 L3 N L1-N L2-N L3-N L1-L2 L2-L3"
+NINE = ",".join("%s.L%d" % (name, n) for name in ("Current.Import", "Power.Active.Import", "Voltage") for n in (1, 2, 3))
 # OCPP 1.6, 9.1 to 9.4, column "required", after the errata.
 REQUIRED = """
 AuthorizeRemoteTxRequests ClockAlignedDataInterval ConnectionTimeOut ConnectorPhaseRotation GetConfigurationMaxKeys
@@ -107,6 +107,7 @@ def test_changes_are_accepted_within_type_and_range():
         ("StopTxnSampledData", "Voltage, Current.Import.L1,,Voltage", ("Voltage", "Current.Import.L1")),
         ("MeterValuesSampledData", "", ()),
         ("MeterValuesAlignedData", "Voltage.L1-N", ("Voltage.L1-N",)),
+        ("MeterValuesAlignedData", NINE[: NINE.rindex(",")], tuple(NINE.split(",")[:-1])),
         ("ConnectorPhaseRotation", "0.Unknown,1.RTS", ("0.Unknown", "1.RTS")),
         ("AuthorizationKey", KEY, KEY),
         ("AuthorizationKey", "0a" * 20, "0a" * 20),
@@ -141,10 +142,10 @@ def test_changes_are_rejected_otherwise_and_nothing_is_altered():
         ("MeterValuesSampledData", "voltage"),
         ("MeterValuesSampledData", "Voltage.L4"),
         ("MeterValuesSampledData", "Voltage.L1.L2"),
-        (
-            "MeterValuesSampledData",
-            ",".join("Voltage." + p for p in ["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3"]),
-        ),
+        ("MeterValuesSampledData", "Voltage.N"),
+        ("MeterValuesSampledData", "Voltage.L1-L2"),
+        ("MeterValuesSampledData", "Energy.Active.Import.Register.L1"),
+        ("MeterValuesSampledData", NINE),
         ("ConnectorPhaseRotation", "2.RST"),
         ("ConnectorPhaseRotation", "1.rst"),
         ("ConnectorPhaseRotation", "RST"),

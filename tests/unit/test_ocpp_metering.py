@@ -47,6 +47,8 @@ def test_a_phase_in_the_name_asks_for_that_phase_alone():
     point = rig()
     assert [entry["phase"] for entry in sample(point.station, ("Voltage.L2",), "Trigger")] == ["L2-N"]
     assert split("Voltage.L3") == ("Voltage", 3) and split("Voltage") == ("Voltage", 0)
+    assert split("Voltage.L3-N") == ("Voltage", 3), "as the phase of a value to neutral is written (7.33)"
+    assert [entry["phase"] for entry in sample(point.station, ("Voltage.L1-N",), "Trigger")] == ["L1-N"]
 
 
 def test_what_has_no_value_is_left_out():
@@ -174,6 +176,17 @@ def test_data_of_a_stop_has_each_measurand_once():
     names = [entry["measurand"] for entry in point.metering.data(keys, "Transaction.Begin")]
     assert names == ["Frequency", "Energy.Active.Import.Register"]
     assert rig().metering.data(keys, "Transaction.Begin") == []
+
+
+def test_triggered_values_wait_for_no_bogus_time():
+    point = rig()
+    point.clock.utc_base_s = None
+
+    async def steps():
+        await point.metering.trigger()
+
+    point.run(steps())
+    assert point.sent == [] and point.log.codes() == ["values_not_told"]
 
 
 def test_a_trigger_sends_values_at_once_with_the_transaction_that_runs():

@@ -57,12 +57,18 @@ def _entry(measurand: str, phase: int, value: str, unit: str, neutral: bool, con
 
 
 def split(name: str) -> tuple:
-    """(measurand, phase number or 0) of an entry in a list of measurands such as "Voltage.L1"."""
+    """(measurand, phase number or 0) of an entry in a list of measurands such as "Voltage.L1" or "Voltage.L1-N"."""
     for number in (1, 2, 3):
-        ending = ".L%d" % number
-        if name.endswith(ending):
-            return name[: -len(ending)], number
+        for ending in (".L%d" % number, ".L%d-N" % number):
+            if name.endswith(ending):
+                return name[: -len(ending)], number
     return name, 0
+
+
+def has_phases(measurand: str) -> bool:
+    """Whether a list may ask for a single phase of `measurand`."""
+    _unit, phased, neutral = _UNITS.get(measurand, ("", False, False))
+    return phased or neutral
 
 
 def to_grid_s(utc_s: int, interval_s: int) -> int:
@@ -164,7 +170,12 @@ class Metering:
         values = sample(point.station, point.config["MeterValuesSampledData"], TRIGGER)
         if not values:
             return
-        payload = {"connectorId": 1, "meterValue": [{"timestamp": self._now(), "sampledValue": values}]}
+        utc_s = point.clock.utc_s()
+        if utc_s is None:
+            text = "triggered MeterValues cannot be told without a clock"
+            point.log.add("warning", "ocpp", "values_not_told", text)
+            return
+        payload = {"connectorId": 1, "meterValue": [{"timestamp": timestamps.iso(utc_s), "sampledValue": values}]}
         current = point.transactions.current
         if current is not None and current.transaction_id is not None:
             payload["transactionId"] = current.transaction_id
@@ -172,6 +183,3 @@ class Metering:
             await point.call("MeterValues", payload, triggered=True)
         except OcppError as error:
             point.log.add("warning", "ocpp", "values_not_told", "triggered MeterValues failed: %s" % error)
-
-    def _now(self) -> str:
-        return timestamps.iso(self._point.clock.utc_s() or 0)

@@ -2,10 +2,11 @@
 
 from micropython import const
 
+from ocpp.metering import has_phases, split
+
 # OCPP 1.6, 9.1.8: connector 0 or 1, a dot, and the order of the grid's phases at the connector's.
 _CONNECTORS = ("0", "1")
 _ROTATIONS = ("NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR")
-_PHASES = ("L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1")
 # OCPP 1.6 security whitepaper: 16 to 20 bytes, as text or as up to 40 hexadecimal digits.
 _KEY_MIN = const(16)
 _KEY_MAX = const(20)
@@ -63,12 +64,15 @@ def _list(letter: str, text: str, most: int, measurands) -> str:
 
 
 def _check_name(letter: str, name: str, measurands) -> None:
-    before, _, last = name.rpartition(".")
-    if letter == "p" and (before not in _CONNECTORS or last not in _ROTATIONS):
-        raise ValueError("such as 1.RST, not '%s'" % name)
-    # OCPP 1.6, 9.1: the phase may follow the measurand.
-    if letter == "m" and name not in measurands and (before not in measurands or last not in _PHASES):
-        raise ValueError("%s; not '%s'" % (", ".join(measurands), name))
+    if letter == "p":
+        before, _, last = name.rpartition(".")
+        if before not in _CONNECTORS or last not in _ROTATIONS:
+            raise ValueError("such as 1.RST, not '%s'" % name)
+    elif letter == "m":
+        # OCPP 1.6, 9.1: the phase may follow the measurand; what can never have a value is not supported.
+        measurand, phase = split(name)
+        if measurand not in measurands or (phase and not has_phases(measurand)):
+            raise ValueError("%s; not '%s'" % (", ".join(measurands), name))
 
 
 def plain(value) -> str:
