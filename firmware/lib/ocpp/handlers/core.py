@@ -26,7 +26,11 @@ async def _change_configuration(point, payload) -> dict:
     for secured in _SECURED:
         if key.lower() == secured.lower():
             return {"status": point.security.change(secured, value)}
-    status = point.config.change(key, value)
+    try:
+        status = point.config.change(key, value)
+    except OSError as error:
+        point.log.add("error", "ocpp", "not_stored", "%s could not be stored: %s" % (key[:50], error))
+        return {"status": "Rejected"}
     if status in ("Accepted", "RebootRequired"):
         point.log.add("info", "ocpp", "configured", "the central system set %s=%s" % (key, value[:100]))
     return {"status": status}
