@@ -464,10 +464,9 @@ def _drop(wire: Wire, how: str) -> None:
     if how not in ("fin", "rst"):
         raise ValueError(f"drop: {how!r} is not known; allowed: close, fin, rst, freeze")
     if how == "rst":
-        end = transport.get_extra_info("socket")
-        # A box that is just going may have closed it already.
-        if end.fileno() >= 0:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        if transport.is_closing():
+            return
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         transport.abort()
     else:
         transport.close()

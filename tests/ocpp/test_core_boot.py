@@ -6,7 +6,8 @@ import time
 from datetime import datetime
 
 import pytest
-from csms import BOX, SILENCE, SPEED, CallFailed, Gone
+from csms import BOX, SILENCE, SPEED, CallFailed
+from talk import asked, gaps, is_of_connector_1, registered, sent, settled
 from transport import accept
 
 WEEK_S = 7 * 86_400
@@ -14,50 +15,11 @@ WEEK_S = 7 * 86_400
 FAST = 40
 # How much earlier than it was due a message may seem to come, since an earlier one came late.
 SLACK = 0.8
-AVAILABLE = {"connectorId": 1, "status": "Available"}
-
-
-def is_available(payload):
-    return payload["connectorId"] == 1 and payload["status"] == "Available"
-
-
-def registered(csms, count=1):
-    """Wait until the box has told the status of connector 1 for the `count`-th time."""
-    return csms.wait_for("StatusNotification", is_available, count=count)
-
-
-def settled(csms):
-    """Wait until the box has told all that it tells after a start, and has read the answers."""
-    registered(csms)
-    csms.wait_for("SecurityEventNotification")
-    csms.call("GetLocalListVersion")
-
-
-def asked(csms, action, payload, seconds=10.0):
-    """The answer to a call, over the connection that is about to be made if there is none now."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return csms.call(action, payload)
-        except Gone:
-            if time.monotonic() >= end:
-                raise
-            time.sleep(0.01)
 
 
 def registration(csms, status, interval):
     """An answer to BootNotification."""
     return lambda _payload, _box: {"status": status, "currentTime": csms.time(), "interval": interval}
-
-
-def sent(csms, since=0):
-    """What the box has called since, by name."""
-    return [one.action for one in csms.messages[since:] if not one.out and one.kind == "call"]
-
-
-def gaps(messages, speed=SPEED):
-    """The board's seconds between messages or handshakes."""
-    return [(after.at - before.at) * speed for before, after in zip(messages, messages[1:], strict=False)]
 
 
 def in_order(csms, *actions):
@@ -104,7 +66,8 @@ def test_the_central_system_sets_the_clock_and_that_is_a_security_event(csms, st
     told = csms.wait_for("SecurityEventNotification", lambda payload: payload["type"] == "SettingSystemTime")
     assert abs((datetime.fromisoformat(box.state()["utc"]) - csms.now()).total_seconds()) < 60
     assert abs((datetime.fromisoformat(told.payload["timestamp"]) - csms.now()).total_seconds()) < 60
-    status = registered(csms).payload
+    registered(csms)
+    status = csms.wait_for("StatusNotification", is_of_connector_1).payload
     assert abs((datetime.fromisoformat(status["timestamp"]) - csms.now()).total_seconds()) < 60
 
 
@@ -137,7 +100,7 @@ def test_while_pending_it_answers_and_sends_only_what_is_triggered_until_it_is_a
     called = [one.action for one in csms.messages[:before] if not one.out and one.kind == "call"]
     assert called == ["BootNotification", "Heartbeat", "StatusNotification", "MeterValues"]
     assert gaps(boots)[0] > 10 * SLACK
-    csms.wait_for("StatusNotification", is_available, since=before)
+    csms.wait_for("StatusNotification", is_of_connector_1, since=before)
     csms.wait_for("SecurityEventNotification")
     value = csms.call("GetConfiguration", {"key": ["MeterValueSampleInterval"]})["configurationKey"][0]["value"]
     assert value == "77"
