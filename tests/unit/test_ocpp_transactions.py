@@ -143,6 +143,30 @@ def test_only_what_a_former_boot_left_is_ended_as_interrupted_also_by_the_first_
     assert [stop["reason"] for _, _, stop in central.transactions()] == ["PowerLoss", "Local"]
 
 
+def test_an_interrupted_transaction_ends_with_the_register_that_the_box_has_kept_when_that_is_more():
+    for kept_wh, register_wh, told_wh in (
+        (1_200, 1_250, 1_250),
+        (1_200, 1_100, 1_200),
+        (0, 1_250, 1_250),
+        (0, 0, 1_000),
+    ):
+        folder, central = scratch("ocpp-restore-register"), Central()
+
+        async def life(point, kept_wh=kept_wh):
+            point.transactions.begin(TAG, 1_000)
+            if kept_wh:
+                point.transactions.values(energy(kept_wh), "Sample.Periodic")
+            await point.delivered()
+
+        boot(folder, central, life)
+        asyncio.new_event_loop()
+        transactions = Point(folder, central, NOON + 500).transactions
+        assert transactions.restore(register_wh) is not None
+        boot(folder, central, settle, utc=NOON + 1000)
+        ((_, _, stop),) = central.transactions()
+        assert (stop["reason"], stop["meterStop"]) == ("PowerLoss", told_wh)
+
+
 def test_a_start_offline_and_a_reset_tell_start_and_stop():
     folder, central = scratch("ocpp-offline-reset"), Central()
 

@@ -137,7 +137,7 @@ class ChargePoint:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self.transactions.restore()
+        self.transactions.restore(self.station.energy_wh())
         try:
             await together(
                 self.link.run(),

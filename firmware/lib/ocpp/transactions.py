@@ -250,11 +250,12 @@ class Transactions:
         record = stamp + [transaction.number, transaction.meter_wh, reason, id_tag]
         self._append("stop", record + [data] if data else record)
 
-    def restore(self):
+    def restore(self, meter_wh: int = 0):
         """End the transaction that the last restart interrupted, and return it; None without one.
 
-        It ends with the last register and time stored, for the reason that was expected or else PowerLoss. Only the
-        first call does so: what is unfinished later is running.
+        It ends with the last register and time stored, for the reason that was expected or else PowerLoss; with
+        `meter_wh`, the register as it is after the restart, when that is more. Only the first call does so: what is
+        unfinished later is running.
         """
         found = None if self._restored else self.queue.unfinished()
         self._restored = True
@@ -262,14 +263,15 @@ class Transactions:
             return None
         number, record = found
         stamp = record[:3]
-        id_tag, meter_wh, reservation_id, entry = record[3:]
-        transaction = Transaction(number, stamp, id_tag, meter_wh)
+        id_tag, meter_start_wh, reservation_id, entry = record[3:]
+        transaction = Transaction(number, stamp, id_tag, meter_start_wh)
+        transaction.meter_wh = max(meter_start_wh, meter_wh)
         transaction.reservation_id = reservation_id
         transaction.begin_data = _dumps(entry) if entry else None
         reason = None
         kept = self._store.load()
         if isinstance(kept, list) and len(kept) == 6 and kept[0] == number:
-            transaction.meter_wh = max(meter_wh, kept[1])
+            transaction.meter_wh = max(transaction.meter_wh, kept[1])
             reason = kept[2]
             stamp = kept[3:]
         self._stop(transaction, stamp, reason or "PowerLoss", None, None)
