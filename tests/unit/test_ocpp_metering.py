@@ -144,6 +144,20 @@ def test_a_clock_that_is_set_does_not_stop_the_grid():
         assert len(late) >= 1 and max(late) < 900, (jump_s, late)
 
 
+def test_an_instant_that_a_clock_jumped_over_is_left_out():
+    for jump_s, first_s in ((86_400, 86_400 + 900), (891, 900), (896, 1_800)):
+        point = rig(ClockAlignedDataInterval=900)
+
+        async def steps(jump_s=jump_s, point=point):
+            await asyncio.sleep_ms(10_000)
+            point.clock.set_utc_s(point.clock.utc_s() + jump_s)
+            point.metering.changed()
+            await asyncio.sleep_ms(950_000)
+
+        point.run(steps(), point.metering.run())
+        assert point.kept[0][4] == UTC_S + first_s, (jump_s, point.kept)
+
+
 def test_without_a_clock_the_grid_waits_for_one():
     point = rig(ClockAlignedDataInterval=60)
     point.clock.utc_base_s = None

@@ -12,6 +12,9 @@ _DAY_S = const(86_400)
 # An unknown clock is asked for again after this long; a grid needs the time of day.
 _CLOCK_MS = const(10_000)
 
+# A clock-aligned sample that is later than this was missed by a clock that was set: it is no value of that instant.
+_LATE_S = const(5)
+
 PERIODIC = "Sample.Periodic"
 ALIGNED = "Sample.Clock"
 BEGIN = "Transaction.Begin"
@@ -139,8 +142,9 @@ class Metering:
         if now_s is None:
             return _CLOCK_MS
         left_s = to_grid_s(now_s, interval_s)
-        if self._aligned_at_s is None or interval_s != self._aligned_interval_s or self._aligned_at_s - now_s > left_s:
-            # New, or the clock was set back.
+        ahead_s = None if self._aligned_at_s is None else self._aligned_at_s - now_s
+        if ahead_s is None or interval_s != self._aligned_interval_s or not -_LATE_S <= ahead_s <= left_s:
+            # New, or the clock was set back, or past it.
             self._aligned_at_s = now_s + left_s
             self._aligned_interval_s = interval_s
         return max(0, self._aligned_at_s - now_s) * 1000
