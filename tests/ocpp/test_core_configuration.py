@@ -210,7 +210,9 @@ def test_a_flash_that_refuses_rejects_the_change(csms, station):
 # 49: the key
 
 
-@pytest.mark.parametrize(("text", "password"), [(KEY, KEY.encode()), (HEX_KEY, bytes.fromhex(HEX_KEY))])
+@pytest.mark.parametrize(
+    ("text", "password"), [(KEY, KEY.encode()), (HEX_KEY, bytes.fromhex(HEX_KEY))], ids=["text", "hex"]
+)
 def test_the_authorization_key_is_used_and_never_shown(csms, station, text, password):
     box = station()
     registered(csms)

@@ -7,7 +7,9 @@ from ocpp.configuration import Configuration
 
 MEASURANDS = ("Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage")
 KEY = "0123456789ABCDEF"
-NINE = ",".join("%s.L%d" % (name, n) for name in ("Current.Import", "Power.Active.Import", "Voltage") for n in (1, 2, 3))
+NINE = ",".join(
+    "%s.L%d" % (name, n) for name in ("Current.Import", "Power.Active.Import", "Voltage") for n in (1, 2, 3)
+)
 # OCPP 1.6, 9.1 to 9.4, column "required", after the errata.
 REQUIRED = """
 AuthorizeRemoteTxRequests ClockAlignedDataInterval ConnectionTimeOut ConnectorPhaseRotation GetConfigurationMaxKeys
