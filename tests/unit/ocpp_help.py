@@ -1,8 +1,14 @@
 """A charge point's surroundings for tests of package ocpp: the station does what it is told."""
 
 import asyncio
+import json
 
-from virtual_time import Log, VirtualTime
+from virtual_time import Log, Record, VirtualTime
+
+from ocpp import link as link_module
+from ocpp import schema
+from ocpp.errors import NotConnected
+from ocpp.websocket import Closed
 
 UTC_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 
@@ -105,9 +111,6 @@ class Point:
         self.operative = self.whole_operative = True
 
     async def call(self, action, payload, message_id=None, triggered=False, registering=False):
-        from ocpp import schema
-        from ocpp.errors import NotConnected
-
         if not (self.online or triggered or registering):
             raise NotConnected("not registered")
         schema.check_request(action, payload)
@@ -132,3 +135,152 @@ class Point:
                     task.cancel()
 
         asyncio.run(all_of_it())
+
+
+class Socket:
+    """One WebSocket to a `Central`."""
+
+    def __init__(self, central):
+        self._central = central
+        self._inbox = []
+        self._arrived = asyncio.Event()
+        self.last_heard_ms = central.clock.ticks_ms()
+        self.code = None
+
+    def put(self, frame):
+        """Let a frame, a JSON value, arrive."""
+        if self.code is None:
+            self.last_heard_ms = self._central.clock.ticks_ms()
+            self._inbox.append(json.dumps(frame))
+            self._arrived.set()
+
+    async def recv(self):
+        while not self._inbox:
+            if self.code is not None:
+                raise Closed(self.code)
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._inbox.pop(0)
+
+    async def send(self, text):
+        if self.code is not None:
+            raise Closed(self.code)
+        await asyncio.sleep_ms(1)
+        self._central.heard(self, json.loads(text))
+
+    async def ping(self):
+        if self.code is not None:
+            raise Closed(self.code)
+        self._central.pings.append(self._central.clock.now_ms)
+        if self._central.pongs:
+            self.last_heard_ms = self._central.clock.ticks_ms()
+
+    async def close(self, code=1000):
+        if self.code is None:
+            self.code = code
+            self._arrived.set()
+
+
+class Central:
+    """Stands in for the central system, and for `ocpp.websocket.connect`, of one test.
+
+    `refusals` are what connecting raises after `slow_s`, each a class and its arguments, the last one for ever; when
+    there are none it succeeds. `answers` holds for an action what is answered, a list one after the other and the last
+    for ever: a payload, an error code as text, or None for silence. `calls` are (ms, action, payload), `tries` and
+    `pings` the ms at which they came, `asked` address and options of the last two tries.
+    """
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.refusals = []
+        self.slow_s = 0
+        self.answers = {"Heartbeat": {"currentTime": "2026-01-01T00:00:00Z"}}
+        self.pongs = True
+        self.calls = []
+        self.replies = []
+        self.tries = []
+        self.asked = []
+        self.pings = []
+        self.sockets = []
+        link_module.connect = self.connect
+
+    async def connect(self, open_connection, url, **options):
+        self.tries.append(self.clock.now_ms)
+        self.asked = self.asked[-1:] + [(url, options)]
+        await asyncio.sleep(self.slow_s)
+        if self.refusals:
+            # A new one each time: MicroPython adds to the traceback of an old one.
+            kind, arguments = self.refusals.pop(0) if len(self.refusals) > 1 else self.refusals[0]
+            raise kind(*arguments)
+        self.sockets.append(Socket(self))
+        return self.sockets[-1]
+
+    def heard(self, socket, frame):
+        if frame[0] != 2:
+            self.replies.append(frame)
+            return
+        _, message_id, action, payload = frame
+        self.calls.append((self.clock.now_ms, action, payload))
+        answer = self.answers.get(action, {})
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, str):
+            socket.put([4, message_id, answer, "", {}])
+        elif answer is not None:
+            socket.put([3, message_id, answer])
+
+    def times(self, action):
+        """Seconds at which an action was called."""
+        return [ms // 1000 for ms, name, _payload in self.calls if name == action]
+
+
+class LinkPoint(Point):
+    """A charge point with a real `Link` to a `Central`; `events` are the security events."""
+
+    def __init__(self, **config):
+        every = {"MessageTimeout": 30, "WebSocketPingInterval": 0, "HeartbeatInterval": 86_400}
+        every.update(config)
+        super().__init__(**every)
+        self.chance = 0xFFFF
+        self.told = []
+        self.events = []
+        self.handled = []
+        self.failures = []
+        self.open_connection = None
+        self.answer = {}
+        self.target = Record(url="ws://central/ocpp/", identity="box 1", password=None, ssl=None)
+        self.security = Record(
+            target=lambda: self.target,
+            link_made=lambda: self.told.append("made"),
+            link_failed=lambda error: self.failures.append(type(error)),
+            event=lambda kind, text: self.events.append(kind),
+        )
+        self.central = Central(self.clock)
+        self.link = link_module.Link(self)
+
+    def random(self, count):
+        return self.chance.to_bytes(count, "big")
+
+    def registered(self, interval_s):
+        self.told.append(("registered", interval_s))
+
+    def link_changed(self):
+        self.told.append(("online", self.link.online))
+
+    def time_set(self):
+        self.told.append("time")
+
+    async def handle(self, action, payload):
+        self.handled.append((action, self.link.registration))
+        return self.answer
+
+    async def call(self, action, payload, message_id=None, triggered=False, registering=False):
+        if not (self.link.online or registering or (triggered and self.link.connected)):
+            raise NotConnected("not registered")
+        answer = await self.link.call(action, payload, message_id)
+        schema.check_response(action, answer)
+        return answer
+
+    def live(self, steps):
+        """Run the coroutine `steps` beside the link."""
+        self.run(steps, self.link.run())
