@@ -512,7 +512,6 @@ def test_a_hard_reset_gives_the_car_8_s_to_let_go_and_the_transaction_its_reason
 
     rig.run(steps())
     assert rig.told("reset") == [("reset", True)]
-    asyncio.new_event_loop()
     rig.boot()
 
     async def after():
