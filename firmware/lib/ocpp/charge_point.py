@@ -97,7 +97,7 @@ class ChargePoint:
         if registration == "Rejected":
             raise Silent()
         try:
-            schema.check_request(action, payload)
+            await schema.check_in_slices(action, payload, True)
         except CallError as error:
             if action in _TRIGGERS and error.code == PROPERTY:
                 # 5.17: a message that is unknown here is no mistake of the one who asks for it.
@@ -106,7 +106,7 @@ class ChargePoint:
         if registration != "Accepted" and action in ("RemoteStartTransaction", "RemoteStopTransaction"):
             return {"status": "Rejected"}
         answer = await self._handler(action)(self, payload)
-        schema.check_response(action, answer)
+        await schema.check_in_slices(action, answer, False)
         return answer
 
     def _handler(self, action: str):

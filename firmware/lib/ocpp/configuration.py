@@ -1,6 +1,5 @@
 """The configuration of a charge point: typed values by key, checked when changed, kept when not the default."""
 
-from ocpp.keys import TABLE
 from ocpp.rare import borrow
 
 
@@ -59,7 +58,7 @@ class Configuration:
         if " " in key or "\n" in key:
             return None
         head = "\n" + key + " "
-        for table in (TABLE, self._extra):
+        for table in (borrow("keys").TABLE, self._extra):
             start = table.find(head) + 1
             if start:
                 row = table[start : table.find("\n", start)].split(" ", 3)
@@ -78,7 +77,7 @@ class Configuration:
 
     def keys(self):
         """Yield all keys."""
-        for table in (TABLE, self._extra):
+        for table in (borrow("keys").TABLE, self._extra):
             start = 1
             while start < len(table):
                 yield table[start : table.find(" ", start)]

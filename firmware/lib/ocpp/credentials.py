@@ -8,6 +8,7 @@ from binascii import b2a_base64, unhexlify
 from micropython import const
 
 from ocpp.certificates import Store
+from ocpp.rare import borrow
 from ocpp.security import (
     CLIENT,
     CLIENT_CERTIFICATE,
@@ -18,7 +19,6 @@ from ocpp.security import (
     ROOT,
     TLS,
 )
-from ocpp.tls import Tls
 
 _BASIC = const(1)
 _KEY_DIGITS = const(32)
@@ -70,7 +70,8 @@ def _store(security) -> Store:
     return Store(security.point.folder, security.point.log)
 
 
-def _tls(security, profile: int) -> Tls:
+def _tls(security, profile: int):
+    Tls = borrow("tls").Tls  # noqa: N806
     store = _store(security)
     # Only the former root shows that the new one is to blame.
     roots = store.roots("f") if security.tries(ROOT) else ()

@@ -9,9 +9,9 @@ from micropython import const
 
 from ocpp import timestamps
 from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
+from ocpp.rare import borrow
 from ocpp.rpc import MessageIds, Rpc
 from ocpp.together import together
-from ocpp.url import escaped
 from ocpp.websocket import connect
 
 # Between two tries: doubled each time, each drawn from half of it to all of it, so that a thousand boxes do not come
@@ -46,6 +46,7 @@ CONNECTED = "connected"
 
 def encoded(identity: str) -> str:
     """`identity` as one part of a path (RFC 3986, 3.3; OCPP-J 1.6, 3.1.1)."""
+    escaped = borrow("url").escaped
     return "".join("%%%02X" % ord(char) if char in _PARTING else escaped(char) for char in identity)
 
 
