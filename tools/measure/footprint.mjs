@@ -1,12 +1,13 @@
 // Loads compiled firmware into MicroPython's WebAssembly port, whose objects have 32 bits like those of an ESP32,
-// lets it start, and prints how much heap it takes, as JSON. Usage: node footprint.mjs MICROPYTHON.mjs FOLDER SECONDS
-// Folder: everything for the import path, as .mpy or .py files.
+// takes the steps that a module tells, and prints how much heap there is in use after each, as JSON.
+// Usage: node footprint.mjs MICROPYTHON.mjs FOLDER SECONDS MODULE
+// Folder: everything for the import path, as .mpy or .py files. Module: has STEPS and `note` as in footprint.py.
 
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [interpreter, folder, seconds] = process.argv.slice(2);
+const [interpreter, folder, seconds, module] = process.argv.slice(2);
 const { loadMicroPython } = await import(pathToFileURL(path.resolve(interpreter)));
 const printed = [];
 const python = await loadMicroPython({ heapsize: 1 << 20, stdout: (line) => printed.push(line) });
@@ -22,8 +23,7 @@ function copy(from, to) {
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, Number(seconds) * 1000));
 
-function step(name, code) {
-    python.runPython(code);
+function note(name) {
     // Twice: what the first collection ends may have held more.
     python.runPython("gc.collect()");
     python.runPython("gc.collect()");
@@ -32,23 +32,14 @@ function step(name, code) {
 
 try {
     copy(folder, "/measured");
-    step("before", 'import gc, json, sys; sys.path.insert(0, "/measured"); import footprint');
-    step("modules", "footprint.load()");
-    step("objects", "footprint.build()");
-    python.runPython("footprint.start()");
-    await settle();
-    step("tasks", "pass");
-    python.runPython("footprint.call()");
-    await settle();
-    step("app", "pass");
-    python.runPython("footprint.leave()");
-    await settle();
-    step("left", "pass");
-    python.runPython("footprint.call()");
-    await settle();
-    python.runPython("footprint.leave()");
-    await settle();
-    step("again", "pass");
+    python.runPython(`import gc, json, sys; sys.path.insert(0, "/measured"); import ${module} as footprint`);
+    note("before");
+    python.runPython("print(json.dumps(footprint.STEPS))");
+    for (const [name, call, waits] of JSON.parse(printed.at(-1))) {
+        python.runPython(`footprint.${call}()`);
+        if (waits) await settle();
+        if (name) note(name);
+    }
     python.runPython("print(json.dumps(footprint.FIGURES))");
 } catch (error) {
     console.error(`${printed.join("\n")}\n${error}`);

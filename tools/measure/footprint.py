@@ -8,6 +8,16 @@ import sys
 import inert_board
 
 FIGURES = {}
+# (figure, or "" for none; function that is called before it; whether time passes between)
+STEPS = (
+    ("modules", "load", False),
+    ("objects", "build", False),
+    ("tasks", "start", True),
+    ("app", "call", True),
+    ("left", "leave", True),
+    ("", "call", True),
+    ("again", "leave", True),
+)
 _APPS = []
 # An installer's app that has looked at everything and follows the live data.
 _REQUESTS = (
