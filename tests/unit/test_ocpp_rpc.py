@@ -41,14 +41,14 @@ class Link:
         self._inbox.append(frame if isinstance(frame, (str, Exception)) else json.dumps(frame))
         self._arrived.set()
 
-    async def recv(self):
+    async def recv_utf8(self):
         while not self._inbox:
             self._arrived.clear()
             await self._arrived.wait()
         item = self._inbox.pop(0)
         if isinstance(item, Exception):
             raise item
-        return item
+        return bytearray(item.encode())
 
     async def send(self, text):
         if self.hold:

@@ -57,13 +57,6 @@ def _urandom(count: int) -> bytes:
     return bytes(range(count))
 
 
-class _NoTls:
-    """This interpreter has no TLS; nothing of it is used for ws."""
-
-    PROTOCOL_TLS_CLIENT = CERT_REQUIRED = 0
-    SSLContext = None
-
-
 def _numbered(function):
     """A function of files that numbers its errors as a chip does; here they have the numbers of WASI."""
 
@@ -83,7 +76,6 @@ def _provide() -> None:
         setattr(os, name, _numbered(getattr(os, name)))
     os.urandom = _urandom  # pyright: ignore[reportAttributeAccessIssue]
     sys.modules["hashlib"] = type("hashlib", (), {"sha1": _Sha1, "sha256": sha256})  # pyright: ignore[reportArgumentType]
-    sys.modules["tls"] = _NoTls  # pyright: ignore[reportArgumentType]
 
 
 # -- turns of the event loop -----------------------------------------------------------------------------

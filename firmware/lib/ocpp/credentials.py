@@ -7,7 +7,6 @@ from binascii import b2a_base64, unhexlify
 
 from micropython import const
 
-from ocpp.certificates import Store
 from ocpp.rare import borrow
 from ocpp.security import (
     CLIENT,
@@ -66,7 +65,10 @@ def _password(security, profile: int):
     return password_bytes(text) if text else None
 
 
-def _store(security) -> Store:
+def _store(security):
+    # Not at the top: a link without TLS needs no certificates.
+    from ocpp.certificates import Store
+
     return Store(security.point.folder, security.point.log)
 
 

@@ -186,7 +186,7 @@ class Rpc:
     async def _read(self) -> bool:
         """Take one message; False when the link has ended."""
         try:
-            data = (await self._websocket.recv()).encode()
+            data = await self._websocket.recv_utf8()
         except OSError:
             return False
         except OcppError as error:
@@ -199,7 +199,7 @@ class Rpc:
         self._take(data)
         return True
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data) -> None:
         try:
             frame = parse(data)
         except ValueError as error:
@@ -222,7 +222,7 @@ class Rpc:
         else:
             self._complain("answer to no CALL that waits for one", frame[1])
 
-    def _take_call(self, frame: list, data: bytes) -> None:
+    def _take_call(self, frame: list, data) -> None:
         message_id = frame[1]
         if not 0 < len(message_id) <= _ID_CHARS:
             self._refuse(message_id, "id of %d characters; allowed: 1 to %d" % (len(message_id), _ID_CHARS))

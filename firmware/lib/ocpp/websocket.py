@@ -165,7 +165,11 @@ class WebSocket:
     # -- receiving -----------------------------------------------------------------------------------
 
     async def recv(self) -> str:
-        """Wait for the next message; pings are answered meanwhile. A binary message counts as text.
+        """`recv_utf8` as text."""
+        return str(await self.recv_utf8(), "utf-8")
+
+    async def recv_utf8(self) -> bytearray:
+        """Wait for the next message -> its text as UTF-8; pings are answered meanwhile. A binary message counts as text.
 
         TooLong for one that was dropped: the connection goes on. Closed when the connection has ended; when the peer
         breaks the protocol it is closed with 1002, 1007 or 1009.
@@ -238,13 +242,14 @@ class WebSocket:
         except MemoryError:
             return None
 
-    def _complete(self) -> str:
+    def _complete(self) -> bytearray:
         data = self._message
         self._message = bytearray()
         self._amid = False
         if self._dropping:
             raise TooLong(self._size, "".join(chr(b) if 0x20 <= b < 0x7F else "?" for b in data))
-        return _utf8(data)
+        _utf8(data)
+        return data
 
     async def _control(self, first: int, length: int) -> None:
         opcode = first & 0x0F
