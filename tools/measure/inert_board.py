@@ -160,14 +160,18 @@ class Flash:
 
 
 class Clock:
-    """The host's clock."""
+    """The host's clock; the time of day is unknown until it is told."""
 
-    ticker = poll = None
+    ticker = poll = ahead_ms = None
     ticks_ms = time.ticks_ms
 
     @staticmethod
     def utc_ms():
-        return None
+        return None if Clock.ahead_ms is None else Clock.ahead_ms + time.ticks_ms()
+
+    @staticmethod
+    def set_utc_ms(ms):
+        Clock.ahead_ms = ms - time.ticks_ms()
 
 
 class System:
