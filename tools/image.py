@@ -32,6 +32,8 @@ OPERATORS = {
 }
 
 
+# Folders of a library that are for its readers.
+NOT_FLASHED = "examples"
 # What is compiled: folder, and the dotted name of the package that it is.
 FIRMWARE = (("firmware/wallbox", "wallbox"), ("firmware/lib", ""), (".venv/micropython", ""))
 SIMULATOR = ("boards/simulator", "")
@@ -63,6 +65,8 @@ def read(folder: Path, target: Path, package: str = "") -> list[Source]:
     sources = []
     for path in sorted(folder.rglob("*.py")):
         relative = path.relative_to(folder)
+        if NOT_FLASHED in relative.parts:
+            continue
         parts = [*package.split("."), *relative.with_suffix("").parts]
         name = ".".join(part for part in parts if part and part != "__init__")
         sources.append(Source(name, path, target / relative.with_suffix(".mpy"), ast.parse(path.read_text())))
