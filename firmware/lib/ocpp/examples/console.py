@@ -2,7 +2,7 @@
 
     micropython console.py ws://127.0.0.1:9000/ CP-1
 
-with the folders `ocpp` and `journal.py` on the import path (MICROPYPATH). Keys, each followed by Enter: p plugs or
+with `ocpp` and its sibling modules on the import path (MICROPYPATH). Keys, each followed by Enter: p plugs or
 unplugs the car, c shows the card 04A1B2C3, q ends. State is kept in the folder ./ocpp-data.
 """
 
@@ -181,6 +181,14 @@ class Station:
         """The link has changed."""
 
     def data_transfer(self, _message_id, _data):
+        return None
+
+    def diagnostics(self, _oldest_s, _latest_s):
+        """A file of one line; it is read to be measured first, then sent."""
+        return "console.txt", lambda: (b"%d Wh\n" % self.energy_wh(),)
+
+    def firmware(self):
+        """No firmware can be installed here."""
         return None
 
     async def reset(self, _hard):
