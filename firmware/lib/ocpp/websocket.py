@@ -169,7 +169,7 @@ class WebSocket:
         return str(await self.recv_utf8(), "utf-8")
 
     async def recv_utf8(self) -> bytearray:
-        """Wait for the next message -> its text as UTF-8; pings are answered meanwhile. A binary message counts as text.
+        """Wait for the next message -> its text as UTF-8; pings are answered meanwhile, binary counts as text.
 
         TooLong for one that was dropped: the connection goes on. Closed when the connection has ended; when the peer
         breaks the protocol it is closed with 1002, 1007 or 1009.

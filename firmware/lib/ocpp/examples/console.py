@@ -188,8 +188,8 @@ class Station:
         return "console.txt", lambda: (b"%d Wh\n" % self.energy_wh(),)
 
     def firmware(self):
-        """No firmware can be installed here."""
-        return None
+        """None: no firmware can be installed here."""
+        return
 
     async def reset(self, _hard):
         sys.exit(0)
