@@ -21,6 +21,9 @@ _US_PER_MS = const(1_000)
 _ORIGIN_US = const(1_000 << 40)
 # What a slow host may owe the board: more would let time rush by for long, and peers could not answer in time.
 _MAX_DEBT_US = const(500_000)
+# No step of the firmware takes longer between two looks at the clock: what does was a turn of another process of the
+# host. The control task, which has to run each 50 ms, would be found late for it.
+_MAX_STEP_US = const(15_000)
 
 
 class Pace:
@@ -38,7 +41,7 @@ class Pace:
     def ticks_ms(self) -> int:
         """Ticks for the event loop, the plant and the firmware, in ms; allocates nothing."""
         seen = time.ticks_us()
-        self._now_us += time.ticks_diff(seen, self._seen_us)
+        self._now_us += min(time.ticks_diff(seen, self._seen_us), _MAX_STEP_US)
         self._seen_us = seen
         return self._now_us // _US_PER_MS
 
