@@ -35,6 +35,8 @@ _HANDSHAKE_S = const(30)
 _LOOK_MS = const(10_000)
 # A link that comes and goes all day must not wear out the flash that keeps warnings: one an hour, the others are info.
 _WARN_S = const(3_600)
+# Of a peer's reason to close in the log.
+_SHOWN = const(60)
 # These may stand in a path as a whole, but an identity is one part of it (RFC 3986, 3.3).
 _PARTING = "/?%#"
 
@@ -204,7 +206,7 @@ class Link:
             await together(rpc.run(), self._keep_alive(socket), self._stay_registered(), self._dropped.wait())
         finally:
             self._rpc = self._socket = None
-            self._ended()
+            self._ended(socket)
             await socket.close()
 
     def _connected(self) -> None:
@@ -218,10 +220,13 @@ class Link:
         self._point.security.link_made()
         self._point.link_changed()
 
-    def _ended(self) -> None:
+    def _ended(self, socket) -> None:
+        """Log why the link has ended: what we wanted, or what the WebSocket was closed with, by whichever side."""
         if self._point.clock.uptime_s() - self.since_s >= _GOOD_S:
             self._wait_ms = _FIRST_MS
-        why = self.reason or "closed by the other side"
+        why = self.reason
+        if not why:
+            why = "closed with %d %s" % (socket.code or 0, socket.reason[:_SHOWN] or "by the other side")
         self._warn("disconnected", "the link to the central system ended: %s" % why)
         self._point.link_changed()
 
