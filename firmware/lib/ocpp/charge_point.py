@@ -96,6 +96,7 @@ class ChargePoint:
         registration = self.link.registration
         if registration == "Rejected":
             raise Silent()
+        module = module_of(action)
         try:
             await schema.check_in_slices(action, payload, True)
         except CallError as error:
@@ -105,12 +106,9 @@ class ChargePoint:
             raise
         if registration != "Accepted" and action in ("RemoteStartTransaction", "RemoteStopTransaction"):
             return {"status": "Rejected"}
-        answer = await self._handler(action)(self, payload)
+        answer = await borrow("handlers." + module).HANDLERS[action](self, payload)
         await schema.check_in_slices(action, answer, False)
         return answer
-
-    def _handler(self, action: str):
-        return borrow("handlers." + module_of(action)).HANDLERS[action]
 
     def later(self, function, *arguments) -> None:
         """Run a coroutine function once the answer to the present CALL has been sent."""
