@@ -22,7 +22,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._made = 0
         certificate = (
-            self._builder(self._name, self._key, 0, 10)
+            self._builder(self._name, self._key.public_key(), 0, 10)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -33,14 +33,14 @@ class Authority:
         self.ca_der.write_bytes(certificate.public_bytes(serialization.Encoding.DER))
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, from_days: float, days: float
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, from_days: float, days: float
     ) -> x509.CertificateBuilder:
         begin = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=from_days, hours=-1)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
             .not_valid_after(begin + datetime.timedelta(days=days))
@@ -61,7 +61,7 @@ class Authority:
             ]
         )
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
-        builder = self._builder(subject, key, from_days, days).add_extension(
+        builder = self._builder(subject, key.public_key(), from_days, days).add_extension(
             x509.ExtendedKeyUsage([usage]), critical=False
         )
         if not client:
@@ -71,6 +71,15 @@ class Authority:
         paths[0].write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(PEM))
         paths[1].write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.TraditionalOpenSSL, PLAIN))
         return paths
+
+    def sign(self, request: str, days: float = 10) -> str:
+        """A charge point's certificate for its signing request in PEM -> PEM; ValueError when that is not in order."""
+        asked = x509.load_pem_x509_csr(request.encode())
+        key = asked.public_key()
+        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError("the request is not signed with its own key of a curve")
+        certificate = self._builder(asked.subject, key, 0, days).sign(self._key, hashes.SHA256())
+        return certificate.public_bytes(PEM).decode()
 
     def server(
         self, name: str = "localhost", ask_client: bool = False, from_days: float = 0, days: float = 10

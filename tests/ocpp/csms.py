@@ -69,7 +69,8 @@ class Handshake:
 class Csms:
     """A central system on 127.0.0.1. Use it as a context manager; `url` is what a box is given, without its own name.
 
-    `ssl`: a server's SSLContext. `password`: what every box must give (OCPP-J 1.6 basic authentication), may be changed
+    `ssl`: a server's SSLContext, None without TLS; another one counts from the next `refuse("tcp")` and `admit()` on.
+    `password`: what every box must give (OCPP-J 1.6 basic authentication), may be changed
     at any time; None lets everybody in. `subprotocol`: what it agrees to, None for nothing.
 
     `tags`: {idTag: idTagInfo} for those that are not just accepted. `interval`: that of BootNotification's answer, s.
@@ -96,7 +97,7 @@ class Csms:
         self.violations: list[str] = []
         # By how many seconds its clock is wrong.
         self.shift_s = 0.0
-        self._ssl = ssl
+        self.ssl = ssl
         self._answers: dict[str, list[Any]] = {}
         self._wires: dict[str, Wire] = {}
         self._refuse = 0
@@ -135,7 +136,7 @@ class Csms:
     @property
     def url(self) -> str:
         """The address to give to a box, which appends its own name."""
-        return f"wss://localhost:{self.port}{PATH}" if self._ssl else f"ws://127.0.0.1:{self.port}{PATH}"
+        return f"wss://localhost:{self.port}{PATH}" if self.ssl else f"ws://127.0.0.1:{self.port}{PATH}"
 
     def _await(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
@@ -145,7 +146,7 @@ class Csms:
             self._connected,
             "127.0.0.1",
             self.port,
-            ssl=self._ssl,
+            ssl=self.ssl,
             process_request=self._admit,
             select_subprotocol=self._select,
             # The boxes' own pings are what is tested; a central system that pings would hide a box that does not.
@@ -211,6 +212,10 @@ class Csms:
     def connected(self, box: str | None = None) -> bool:
         """Whether a box (any, without a name) is connected."""
         return bool(self._wires) if box is None else box in self._wires
+
+    def certificate(self, box: str | None = None) -> dict:
+        """The certificate that a box has shown, as ssl.SSLSocket.getpeercert() tells it; {} for none. Gone."""
+        return self._wire(box).socket.transport.get_extra_info("peercert") or {}
 
     def wait_connected(self, box: str | None = None, seconds: float = WAIT_SECONDS) -> None:
         """Wait until a box is connected; NotSeen."""

@@ -333,8 +333,11 @@ def test_a_firmware_signed_by_a_stranger_is_not_even_fetched(csms, trusting_box,
     for number, certificate in enumerate((stranger, expired), 1):
         answer = signed(csms, servers.http + NAME, maker.sign(FIRMWARE), certificate)
         assert answer == {"status": "InvalidCertificate"}
-        wanted = "InvalidFirmwareSigningCertificate"
-        csms.wait_for("SecurityEventNotification", lambda payload: payload["type"] == wanted, count=number)
+        csms.wait_for(
+            "SecurityEventNotification",
+            lambda payload: payload["type"] == "InvalidFirmwareSigningCertificate",
+            count=number,
+        )
     assert servers.files.requests == [] and not csms.seen(SIGNED_STATUS)
     assert len(trusting_box.log(code="bad_signature")) == 2
 
