@@ -183,7 +183,7 @@ class Hostile:
     @property
     def now(self) -> Connection:
         """The newest connection with a WebSocket, waited for."""
-        return self.wait(lambda: next((one for one in reversed(self.connections) if one.open and not one.over), None))
+        return self.wait(lambda: [one for one in self.connections if one.open and not one.over])[-1]
 
     def calls(self, action: str) -> list[list]:
         """What the box has called so far, in all connections."""

@@ -132,12 +132,12 @@ def test_every_frame_that_is_none_gets_its_error_and_ends_nothing(peer, box):
     unhurt(peer, box)
 
 
-@pytest.mark.parametrize("size", [17 << 10, 64 << 10, 1 << 20, 4 << 20])
-def test_a_message_that_is_too_long_is_dropped_without_taking_heap(peer, box, size):
+def test_messages_that_are_too_long_are_dropped_without_taking_heap(peer, box):
     connection = peer.now
-    connection.send('[2,"long","ChangeConfiguration",{"key":"' + "x" * size + '"}]')
-    answer = peer.wait(lambda: peer.answers("long"))[0]
-    assert (answer[0], answer[2]) == (ERROR, FORMATION)
+    for size in (17 << 10, 64 << 10, 1 << 20, 4 << 20):
+        connection.send(f'[2,"{size}","ChangeConfiguration",{{"key":"{"x" * size}"}}]')
+        answer = peer.wait(lambda size=size: peer.answers(str(size)))[0]
+        assert (answer[0], answer[2]) == (ERROR, FORMATION)
     assert "too long" in refused(box)
     assert peer.now is connection
     unhurt(peer, box)
@@ -327,7 +327,7 @@ def test_answers_of_a_wrong_form_are_no_answers_and_the_start_is_sent_again(peer
     unhurt(peer, box)
 
 
-@pytest.mark.parametrize("place", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize("place", [0.0, 0.5, 0.99])
 def test_a_server_that_closes_amid_the_handshake_is_tried_again(peer, start, place):
     box = start()
     charge(peer, box)
@@ -346,7 +346,7 @@ def test_a_server_that_closes_amid_the_handshake_is_tried_again(peer, start, pla
     unhurt(peer, box)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 20])
+@pytest.mark.parametrize("count", [1, 3])
 def test_a_server_that_closes_amid_a_frame_loses_nothing(peer, box, count):
     connection = peer.now
 
