@@ -52,7 +52,9 @@ ENERGY_BYTES = 26_500
 # The installer's link while nobody is near: its task, names and blocks of cards, groups and seven more settings (R23,
 # R24), and how journals, history and log are read in pages (R23, R31).
 INSTALLER_BYTES = 10_800
-HEAP_BYTES = BASE_BYTES + HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES + INSTALLER_BYTES
+# The task that loads what speaks with a central system, and what session and access ask it (R25), while none is set up.
+BACKEND_BYTES = 2_500
+HEAP_BYTES = BASE_BYTES + HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES + INSTALLER_BYTES + BACKEND_BYTES
 # While an app is connected that has used everything; an ESP32 without extra memory leaves 220 KB to a program.
 APP_BYTES = 48 * 1024
 # What the first connection leaves behind: names that MicroPython has interned and never forgets, entries of the

@@ -154,13 +154,13 @@ class Socket:
             self._inbox.append(json.dumps(frame))
             self._arrived.set()
 
-    async def recv(self):
+    async def recv_utf8(self):
         while not self._inbox:
             if self.code is not None:
                 raise Closed(self.code)
             self._arrived.clear()
             await self._arrived.wait()
-        return self._inbox.pop(0)
+        return bytearray(self._inbox.pop(0).encode())
 
     async def send(self, text):
         if self.code is not None:

@@ -45,11 +45,11 @@ class Turns:
 
     def __init__(self):
         self.peak = 0
-        self.ignored = None
-        self._iterate = asyncio.core._run_iter
+        self.ignored: asyncio.Task | None = None
+        self._iterate = asyncio.core._run_iter  # pyright: ignore[reportAttributeAccessIssue]
         self._first = True
-        asyncio.core._run_iter = self._run
-        asyncio.core.ticks_diff = self._wait
+        asyncio.core._run_iter = self._run  # pyright: ignore[reportAttributeAccessIssue]
+        asyncio.core.ticks_diff = self._wait  # pyright: ignore[reportAttributeAccessIssue]
 
     def _wait(self, then, now) -> int:
         """How long the event loop has to wait for a task: after the first of an iteration at least 1 ms."""

@@ -70,7 +70,7 @@ class Clock:
     ticks_ms = staticmethod(time.ticks_ms)
 
     def uptime_s(self):
-        return time.ticks_ms() // 1000
+        return time.ticks_diff(time.ticks_ms(), 0) // 1000
 
     def utc_s(self):
         return None if self._ahead is None else self._ahead + self.uptime_s()
