@@ -146,6 +146,7 @@ class Socket:
         self._arrived = asyncio.Event()
         self.last_heard_ms = central.clock.ticks_ms()
         self.code = None
+        self.reason = ""
 
     def put(self, frame):
         """Let a frame, a JSON value, arrive."""
