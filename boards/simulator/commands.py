@@ -192,8 +192,14 @@ class Commands:
         return {}, None
 
     def _utc(self, _later, seconds):
-        """A time source tells the time, right or wrong."""
-        self._bench.firmware("utc").clock.set_utc_s(_whole("seconds", seconds, 0, _UTC_MAX_S))
+        """The real-time clock is set, right or wrong, or forgets the time."""
+        # Not above: hal is loaded anew at each start of the firmware. The clock runs on without supply.
+        from hal import clock
+
+        if seconds is None:
+            clock.forget()
+        else:
+            clock.set_utc_ms(_whole("seconds", seconds, 0, _UTC_MAX_S) * 1000)
         return {}, None
 
     def _trip(self, _later, index=0):

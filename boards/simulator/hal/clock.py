@@ -32,10 +32,15 @@ def _reference_ms() -> int:
 
 
 def utc_ms():
-    """Milliseconds since 1970 in UTC; the simulated board always knows it."""
-    return _reference_ms() + board.utc_shift_ms
+    """Milliseconds since 1970 in UTC, None once the clock has forgotten it."""
+    return None if board.utc_shift_ms is None else _reference_ms() + board.utc_shift_ms
 
 
 def set_utc_ms(ms: int) -> None:
     """Set the real-time clock; it survives restarts."""
     board.utc_shift_ms = ms - _reference_ms()
+
+
+def forget() -> None:
+    """Lose the time until it is set again, as a clock does whose battery is empty."""
+    board.utc_shift_ms = None

@@ -19,8 +19,8 @@ epoch_ms = 1_767_225_600_000  # 2026-01-01T00:00:00Z, when virtual time starts
 # Virtual time only: factory for hal.clock.ticker, and hal.clock.poll.
 ticker = None
 poll = None
-# What was set into the real-time clock, as a shift in ms; its battery keeps it over restarts.
-utc_shift_ms = 0
+# What was set into the real-time clock, as a shift in ms; its battery keeps it over restarts. None: time unknown.
+utc_shift_ms = 0  # type: int | None
 
 
 class PowerCut(BaseException):
