@@ -58,7 +58,7 @@ class ChargePoint:
         self.remote_tag = None
         self.remote_profile = False
         self.security = Security(self, target)
-        self.transactions = Transactions(self)
+        self.transactions = Transactions(self, station.interruption())
         self.auth = Authorisation(self)
         self.reservations = Reservations(self)
         self.charging = Charging(self)
@@ -135,7 +135,7 @@ class ChargePoint:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self.transactions.restore(self.station.energy_wh())
+        self._end_interrupted()
         try:
             await together(
                 self.link.run(),
@@ -201,6 +201,7 @@ class ChargePoint:
 
     def session_began(self, id_tag) -> None:
         """A session begins, and its start is kept before the contactor may close. Full or OSError: it could not be."""
+        self._end_interrupted()
         tag = id_tag or self.config["FreeChargingIdTag"]
         parent = self.auth.parent_of(tag)
         reservation = self.reservations.id_for(tag, parent)
@@ -211,6 +212,14 @@ class ChargePoint:
         self.remote_profile = False
         self.charging.transaction_began(current)
         self._session_moved()
+
+    def _end_interrupted(self) -> None:
+        """End the transaction that a restart has interrupted; the reservation that it has used goes first."""
+        found = self.transactions.interrupted()
+        if found is not None:
+            if found.reservation_id is not None:
+                self.reservations.cancel(found.reservation_id, "used before a restart")
+            self.transactions.restore(self.station.energy_wh())
 
     def session_ended(self, reason: str, id_tag=None) -> None:
         """The session has ended for an OCPP reason (`id_tag`: who has stopped it)."""

@@ -84,12 +84,12 @@ class Reservations:
         self._held = reservation
         self._tell("reservation %d for %s" % (reservation["reservationId"], masked(reservation["idTag"])))
 
-    def cancel(self, reservation_id: int) -> bool:
-        """End a reservation that the central system takes back; False when it is not held."""
+    def cancel(self, reservation_id: int, why: str = "cancelled") -> bool:
+        """End a reservation, as when the central system takes it back; False when it is not held."""
         held = self._held
         if held is None or held["reservationId"] != reservation_id:
             return False
-        self._end("cancelled")
+        self._end(why)
         return True
 
     def look(self) -> None:

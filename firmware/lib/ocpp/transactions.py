@@ -107,11 +107,13 @@ class Transactions:
     `point` gives folder, stores, clock, log, config, auth, online, call and transaction_refused(transaction, status).
     `restore` comes first after a start (or with the first `begin`), then `run` delivers as long as it lives; `link`
     must be told whenever `point.online` changes. `changed` holds functions without argument, called when `current` or
-    its state changes.
+    its state changes. `interruption` is the reason (7.36) for which a restart that nobody has announced ends a
+    transaction.
     """
 
-    def __init__(self, point):
+    def __init__(self, point, interruption: str = "PowerLoss"):
         self._point = point
+        self._interruption = interruption
         self._clock = point.clock
         self._log = point.log
         self.queue = Queue(point.folder, point.stores("ocpp_queue"), point.clock, point.log)
@@ -250,32 +252,42 @@ class Transactions:
         record = stamp + [transaction.number, transaction.meter_wh, reason, id_tag]
         self._append("stop", record + [data] if data else record)
 
-    def restore(self, meter_wh: int = 0):
-        """End the transaction that the last restart interrupted, and return it; None without one.
-
-        It ends with the last register and time stored, for the reason that was expected or else PowerLoss; with
-        `meter_wh`, the register as it is after the restart, when that is more. Only the first call does so: what is
-        unfinished later is running.
-        """
-        found = None if self._restored else self.queue.unfinished()
-        self._restored = True
+    def interrupted(self):
+        """The transaction that the last restart interrupted, None without one or once `restore` has ended it."""
+        if self._restored:
+            return None
+        found = self.queue.unfinished()
         if found is None:
             return None
         number, record = found
-        stamp = record[:3]
-        id_tag, meter_start_wh, reservation_id, entry = record[3:]
-        transaction = Transaction(number, stamp, id_tag, meter_start_wh)
-        transaction.meter_wh = max(meter_start_wh, meter_wh)
+        id_tag, meter_wh, reservation_id, entry = record[3:]
+        transaction = Transaction(number, record[:3], id_tag, meter_wh)
         transaction.reservation_id = reservation_id
         transaction.begin_data = _dumps(entry) if entry else None
+        return transaction
+
+    def restore(self, meter_wh: int = 0):
+        """End the transaction that the last restart interrupted, and return it; None without one.
+
+        It ends with the last register and time stored, for the reason that was expected or else for that of the
+        restart; with `meter_wh`, the register as it is after the restart, when that is more. Only the first call does
+        so: what is unfinished later is running.
+        """
+        transaction = self.interrupted()
+        self._restored = True
+        if transaction is None:
+            return None
+        transaction.meter_wh = max(transaction.meter_wh, meter_wh)
         reason = None
+        stamp = transaction.stamp
         kept = self._store.load()
-        if isinstance(kept, list) and len(kept) == 6 and kept[0] == number:
+        if isinstance(kept, list) and len(kept) == 6 and kept[0] == transaction.number:
             transaction.meter_wh = max(transaction.meter_wh, kept[1])
             reason = kept[2]
             stamp = kept[3:]
-        self._stop(transaction, stamp, reason or "PowerLoss", None, None)
-        text = "transaction %d ended after a restart: %s, %d Wh" % (number, reason or "PowerLoss", transaction.meter_wh)
+        reason = reason or self._interruption
+        self._stop(transaction, stamp, reason, None, None)
+        text = "transaction %d ended after a restart: %s, %d Wh" % (transaction.number, reason, transaction.meter_wh)
         self._log.add("warning", "ocpp", "transaction_restored", text)
         return transaction
 

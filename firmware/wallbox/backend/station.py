@@ -4,6 +4,7 @@ import json
 
 from micropython import const
 
+import hal.system
 from wallbox import VERSION
 from wallbox.backend import image, records
 from wallbox.installer import identity
@@ -287,6 +288,10 @@ class Station:
     def unlock(self) -> str:
         """The cable is fixed: there is nothing to unlock (7.46)."""
         return "NotSupported"
+
+    def interruption(self) -> str:
+        """The OCPP reason for the end of what the last restart has interrupted (7.36)."""
+        return "PowerLoss" if hal.system.reset_cause() == "power_on" else "Reboot"
 
     def changed(self) -> None:
         """The state of the link has moved."""

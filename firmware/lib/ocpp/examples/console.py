@@ -177,6 +177,9 @@ class Station:
     def unlock(self):
         return "NotSupported"
 
+    def interruption(self):
+        return "Reboot"
+
     def changed(self):
         """The link has changed."""
 
