@@ -4,7 +4,6 @@ on_flash.py FOLDER fill: as many as there is room for. on_flash.py FOLDER torn: 
 is torn.
 """
 
-import os
 import sys
 
 import vfs

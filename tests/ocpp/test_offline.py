@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from csms import BOX, SILENCE, SPEED, CallFailed, Csms
+from csms import BOX, SILENCE, CallFailed, Csms
 
 from simulator import MICROPYTHON, ROOT, Simulator
 
@@ -22,6 +22,8 @@ KEYS = {
     "TransactionMessageRetryInterval": 1,
 }
 DAY_S = 24 * 3600
+# Most of what happens here is waiting.
+FAST, FASTER = 20, 50
 
 Station = Callable[..., Simulator]
 
@@ -34,7 +36,7 @@ class Life:
     ):
         self.csms = csms
         mark = csms.mark()
-        self.box = station(SETTINGS, {**KEYS, **(ocpp or {})}, **options)
+        self.box = station(SETTINGS, {**KEYS, **(ocpp or {})}, url=csms.url, speed=csms.speed, **options)
         if settles:
             self.settle(mark)
 
@@ -152,6 +154,11 @@ def on_flash(folder: Path, what: str) -> int:
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0, answer.stderr
     return int(answer.stdout)
+
+
+@pytest.fixture
+def csms(central: Callable[..., Csms]) -> Csms:
+    return central(speed=FAST)
 
 
 @pytest.fixture
@@ -304,9 +311,8 @@ def test_a_stop_without_link_is_told_with_the_id_of_its_start_when_the_link_is_b
 
 @pytest.mark.parametrize("restart", ["reset", "power"])
 def test_charges_of_many_days_without_link_are_told_once_in_order_and_with_their_own_times(central, station, restart):
-    fast = 5 * SPEED
-    csms = central(speed=fast)
-    one = Life(csms, station, {"AllowOfflineTxForUnknownId": True}, url=csms.url, speed=fast)
+    csms = central(speed=FASTER)
+    one = Life(csms, station, {"AllowOfflineTxForUnknownId": True})
     one.offline()
     days = 6
     begun, ended = [], []
@@ -583,7 +589,7 @@ def test_a_start_that_is_never_processed_is_given_up_and_what_follows_carries_mi
     assert stop.payload["transactionId"] == -1 and stop.payload["reason"] == "Local"
     tries = csms.seen("StartTransaction")
     assert len(tries) == 3 and len({message.id for message in tries}) == 1
-    gaps = [(later.at - earlier.at) * SPEED for earlier, later in zip(tries, tries[1:], strict=False)]
+    gaps = [(later.at - earlier.at) * FAST for earlier, later in zip(tries, tries[1:], strict=False)]
     rest_s = 5 if refusal is SILENCE else 0
     assert gaps[0] >= rest_s + 0.9 and gaps[1] >= rest_s + 1.9, gaps
     assert one.codes("message_dropped") == ["message_dropped"]

@@ -361,5 +361,6 @@ class Plant(Scheduler):
             },
             "house": {"amps": [milliamps / 1000 for milliamps in supply.house_ma], "pv_w": supply.pv_w},
             "grid_a": self.grid_a,
+            "flash_writes": self.flash_device.writes,
             "plant_ms": self.now_ms,
         }
