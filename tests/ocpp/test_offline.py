@@ -590,8 +590,9 @@ def test_a_start_that_is_never_processed_is_given_up_and_what_follows_carries_mi
     tries = csms.seen("StartTransaction")
     assert len(tries) == 3 and len({message.id for message in tries}) == 1
     gaps = [(later.at - earlier.at) * FAST for earlier, later in zip(tries, tries[1:], strict=False)]
+    # The intervals, less what a board may run faster for a moment.
     rest_s = 5 if refusal is SILENCE else 0
-    assert gaps[0] >= rest_s + 0.9 and gaps[1] >= rest_s + 1.9, gaps
+    assert gaps[0] >= rest_s + 0.5 and gaps[1] >= rest_s + 1.5, gaps
     assert one.codes("message_dropped") == ["message_dropped"]
     one.charge(OTHER)
     one.stop(OTHER)
