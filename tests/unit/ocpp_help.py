@@ -161,7 +161,7 @@ class Socket:
                 raise Closed(self.code)
             self._arrived.clear()
             await self._arrived.wait()
-        return bytearray(self._inbox.pop(0).encode())
+        return self._inbox.pop(0).encode()
 
     async def send(self, text):
         if self.code is not None:
