@@ -11,6 +11,7 @@ from ocpp.configuration import Configuration
 from ocpp.errors import CallError, NotConnected, Silent
 from ocpp.queue import Full
 from ocpp.timestamps import iso
+from ocpp.websocket import Closed
 
 TAG = "04A1B2C3"
 MEASURANDS = ("Energy.Active.Import.Register", "Voltage")
@@ -223,6 +224,37 @@ def test_remote_start_and_stop_are_rejected_until_the_box_is_accepted():
             ("RemoteStopTransaction", {"transactionId": 1}),
         ):
             assert asyncio.run(rig.point.handle(action, payload)) == {"status": "Rejected"}
+
+
+def test_a_remote_start_whose_answer_is_lost_with_the_link_keeps_no_later_one_out():
+    rig = Rig("remote-lost")
+    profile = {
+        "chargingProfileId": 1,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 8}]},
+    }
+
+    async def steps():
+        await asyncio.sleep(1)
+        socket = rig.central.sockets[-1]
+
+        async def no_more(_text):
+            await socket.close()
+            raise Closed(1006)
+
+        socket.send = no_more
+        socket.put([2, "s1", "RemoteStartTransaction", {"idTag": TAG, "chargingProfile": profile}])
+        await asyncio.sleep(10)
+        rig.point.station_changed()
+        assert rig.point.charging.profiles == [] and rig.told("authorise") == []
+        rig.central.sockets[-1].put([2, "s2", "RemoteStartTransaction", {"idTag": TAG}])
+        await asyncio.sleep(10)
+
+    rig.run(steps())
+    assert rig.central.replies == [[3, "s2", {"status": "Accepted"}]]
+    assert rig.told("authorise") == [("authorise", TAG)]
 
 
 # Tasks
