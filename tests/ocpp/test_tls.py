@@ -192,6 +192,20 @@ def test_dates_are_checked_by_the_clock_of_the_charge_point(device: Device) -> N
     device.run(test())
 
 
+def test_the_time_in_which_the_whole_chain_is_valid_is_known(device: Device) -> None:
+    async def test() -> None:
+        between = Certificate(AUTHORITY, common="between", ca=True, first=-5, last=100)
+        chain = [Certificate(between, BOX, first=-20, last=10), between]
+        for utc_s in (int(NOW.timestamp()), None):
+            port = await serve(device, chain[0].server(between))
+            answer = await device.do("connect", **arguments(port, utc_s=utc_s))
+            await device.do("close", name="t")
+            first = int(chain[1].certificate.not_valid_before_utc.timestamp())
+            assert answer["valid"] == [first, int(chain[0].certificate.not_valid_after_utc.timestamp())]
+
+    device.run(test())
+
+
 def test_without_the_time_dates_are_left_out_and_that_is_told(device: Device) -> None:
     async def test() -> None:
         expired = Certificate(AUTHORITY, BOX, first=-20, last=-10).server()

@@ -59,7 +59,10 @@ async def do_connect(name, url, tls=None, **options):
         options["headers"] = [tuple(header) for header in options["headers"]]
     socket = await connect(open_connection, url, ssl=ssl, **options)
     sockets[name] = socket
-    return {"protocol": socket.protocol, "dates_checked": ssl.dates_checked if ssl else None}
+    found = {"protocol": socket.protocol}
+    if ssl:
+        found.update({"dates_checked": ssl.dates_checked, "valid": (ssl.since_s, ssl.until_s)})
+    return found
 
 
 async def do_send(name, text="", size=0):

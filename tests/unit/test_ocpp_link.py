@@ -3,6 +3,7 @@
 import asyncio
 
 from ocpp_help import UTC_S, LinkPoint
+from virtual_time import Record
 
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.link import CONNECTED, OFF, WAITING, encoded
@@ -431,6 +432,29 @@ def test_a_time_that_is_none_is_logged_and_sets_nothing():
     for text in ("", "now", "2026-13-01T00:00:00Z", "1767225600"):
         point.link.take_time(text)
     assert point.log.codes() == ["bad_time"] * 4 and point.told == [] and point.clock.utc_s() == UTC_S
+
+
+def test_a_time_at_which_the_central_system_s_own_certificate_is_not_valid_is_ignored():
+    for known, utc_s, is_set in (
+        (True, UTC_S + YEAR_S, True),
+        (True, UTC_S - 86_400, True),
+        (True, 0, False),
+        (None, 0, False),
+        (True, UTC_S + 3 * YEAR_S, False),
+        # It may have ended, as far as anybody can tell.
+        (None, UTC_S + 3 * YEAR_S, True),
+    ):
+        point = rig(boot("Accepted", 0, utc_s))
+        point.target.url = "wss://central/"
+        point.target.ssl = Record(since_s=UTC_S - 86_400, until_s=UTC_S + 2 * YEAR_S)
+        if not known:
+            point.clock.utc_base_s = None
+        point.live(some_time(2))
+        assert point.link.registration == "Accepted"
+        assert ("time" in point.told) == is_set, (known, utc_s)
+        assert ("bad_time" in point.log.codes()) != is_set
+        if not is_set:
+            assert point.clock.utc_s() == (UTC_S + 2 if known else None) and point.events == []
 
 
 def test_the_answers_to_boot_and_heartbeat_set_the_clock_while_the_link_s_own_timers_go_on():

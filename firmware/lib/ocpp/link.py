@@ -69,6 +69,7 @@ class Link:
         self._wait_ms = _FIRST_MS
         self._rpc = None
         self._socket = None
+        self._ssl = None
         # What the central system has accepted, and the uptime before which it wants no further BootNotification.
         self._told = None
         self._boot_at_s = 0
@@ -200,6 +201,7 @@ class Link:
         rpc = Rpc(socket, point.clock, point.log, point.handle, point.config["MessageTimeout"], self._ids)
         self._rpc = rpc
         self._socket = socket
+        self._ssl = target.ssl
         self._dropped.clear()
         self._connected()
         try:
@@ -321,7 +323,21 @@ class Link:
         known = point.clock.utc_s()
         if known is not None and abs(known - utc_s) < _CLOCK_S:
             return
+        if self._locks_out(utc_s, known):
+            text = "the central system's time is ignored: its own certificate is not valid at %s" % timestamps.iso(utc_s)
+            self._warn("bad_time", text)
+            return
         point.clock.set_utc_s(utc_s)
         point.time_set()
         if known is None or abs(known - utc_s) >= _JUMP_S:
             point.security.event("SettingSystemTime", "set by the central system")
+
+    def _locks_out(self, utc_s: int, known) -> bool:
+        """Whether a time would end all connections, since at it the certificates of this very one are not valid.
+
+        A clock that has stopped says 1970 or 2000. Who does not know the time takes one after their end, which comes.
+        """
+        ssl = self._ssl
+        if ssl is None or ssl.since_s is None:
+            return False
+        return utc_s < ssl.since_s or (known is not None and utc_s > ssl.until_s)

@@ -62,7 +62,8 @@ class Tls:
     prove itself (`chain_sent` is False where a port can send only the first of a chain);
     `utc_s()` is the time or None; `least_s` a time that has surely passed, such as the last one known: what expired
     before it is refused even when the time is unknown. ValueError when a certificate or key cannot be read.
-    `dates_checked` is False after a connection for which nobody could tell whether the certificates are of today.
+    `dates_checked` is False after a connection for which nobody could tell whether the certificates are of today;
+    all certificates of the connection's chain are valid from `since_s` to `until_s`, UTC.
     """
 
     def __init__(self, authorities, certificate=None, key=None, utc_s=None, least_s: int = 0):
@@ -73,6 +74,7 @@ class Tls:
         self._wrong = None
         self._probing = False
         self.dates_checked = True
+        self.since_s = self.until_s = None
         self.chain_sent = True
         self._context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         # The stubs know only SSLContext's methods.
@@ -101,6 +103,7 @@ class Tls:
         """As that of an SSLContext; `server_hostname` is the name that the certificate has to carry."""
         if not server_hostname:
             raise ValueError("server_hostname: '%s' is not allowed; allowed: a name or address" % server_hostname)
+        self.since_s = self.until_s = None
         self._context.verify_mode = tls.CERT_REQUIRED if self._taken is None else tls.CERT_OPTIONAL  # type: ignore
         return self._context.wrap_socket(
             sock, server_hostname=server_hostname, do_handshake_on_connect=do_handshake_on_connect
@@ -126,6 +129,8 @@ class Tls:
     def _wrong_date(self, der):
         """What our clock says against the dates of a certificate, None when it says nothing."""
         begin, end = validity(der)
+        self.since_s = begin if self.since_s is None else max(self.since_s, begin)
+        self.until_s = end if self.until_s is None else min(self.until_s, end)
         now = self._utc_s() if self._utc_s else None
         if end < (self._least_s if now is None else now):
             return "the certificate expired on " + timestamps.iso(end)
