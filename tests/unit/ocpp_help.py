@@ -262,6 +262,9 @@ class LinkPoint(Point):
     def random(self, count):
         return self.chance.to_bytes(count, "big")
 
+    def failed(self, error):
+        self.log.add("error", "ocpp", "failed", repr(error))
+
     def registered(self, interval_s):
         self.told.append(("registered", interval_s))
 

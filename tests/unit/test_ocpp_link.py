@@ -113,6 +113,30 @@ def test_each_reason_is_told_once_in_a_row_and_every_error_is_survived():
     assert point.link.reason == "OSError(111,)"
 
 
+def test_no_error_at_all_ends_the_link_for_good_and_none_leaves_a_connection_open():
+    for kind in (MemoryError, RuntimeError, KeyError):
+        point = rig()
+        point.central.refusals = [(kind, ("made up",))]
+
+        async def steps(point=point, kind=kind):
+            await asyncio.sleep(5)
+            point.central.refusals = []
+
+            def broken():
+                raise kind("made up")
+
+            point.security.link_made = broken
+            await asyncio.sleep(50)
+            assert not point.link.connected and len(point.central.sockets) > 1
+            assert all(socket.code is not None for socket in point.central.sockets)
+            point.security.link_made = lambda: None
+            await asyncio.sleep(70)
+            assert point.link.online
+
+        point.live(steps())
+        assert {"no_link", "failed"} <= set(point.log.codes())
+
+
 def test_new_settings_are_tried_at_once_whether_it_waits_or_is_connected():
     point = rig()
     point.central.refusals = [NOBODY]

@@ -668,6 +668,47 @@ async def test_a_peer_that_does_not_read_makes_no_heap_of_errors():
     assert bench.link.sent[-1] == [3, "s99", {"status": "Accepted"}]
 
 
+async def test_a_heap_that_is_full_while_sending_costs_one_message_and_not_the_link():
+    bench = Bench()
+    real = bench.link.send
+
+    async def full(_text):
+        raise MemoryError
+
+    bench.link.send = full
+    first = bench.call()
+    await bench.receive([2, "a", "Reset", {}])
+    await bench.receive('[2,"b",')
+    assert isinstance(await first, NotConnected)
+    bench.link.send = real
+    second = bench.call()
+    await bench.receive([2, "c", "Reset", {}])
+    assert [frame[1] for frame in bench.link.sent] == ["box-2", "c"]
+    await bench.receive([3, "box-2", {"ok": 1}])
+    assert await second == {"ok": 1}
+    assert "answer_lost" in bench.log.codes()
+
+
+async def test_a_link_on_which_nothing_is_answered_any_more_ends():
+    link = Link()
+
+    async def broken(_text):
+        raise KeyError("made up")
+
+    async def handle(_action, _payload):
+        return {}
+
+    link.send = broken
+    link.put([2, "a", "Reset", {}])
+    rpc = Rpc(link, VirtualTime(), Log(), handle, TIMEOUT_S, MessageIds("box"))
+    try:
+        await asyncio.wait_for_ms(rpc.run(), 1_000)
+        raise AssertionError("no error")
+    except KeyError:
+        pass
+    assert isinstance(await outcome(rpc.call("Heartbeat", {})), NotConnected)
+
+
 async def test_texts_arrive_with_all_their_characters():
     for text, data in (
         ('"\\ud83d\\ude97"', "\U0001f697"),

@@ -143,6 +143,11 @@ class Link:
                 await self._serve()
             except (OSError, OcppError, ValueError) as error:
                 self._failed(error)
+            except Exception as error:
+                # A full heap, or a mistake of ours: it costs this connection. Ended for it, the whole charge point
+                # would end its transaction, too.
+                self._point.failed(error)
+                self._failed(error)
             self.state = WAITING
             await self._pause()
 
@@ -203,13 +208,15 @@ class Link:
         self._socket = socket
         self._ssl = target.ssl
         self._dropped.clear()
-        self._connected()
         try:
+            self._connected()
             await together(rpc.run(), self._keep_alive(socket), self._stay_registered(), self._dropped.wait())
         finally:
             self._rpc = self._socket = None
-            self._ended(socket)
-            await socket.close()
+            try:
+                self._ended(socket)
+            finally:
+                await socket.close()
 
     def _connected(self) -> None:
         if self.registration == "Accepted" and self._told != self._point.station.boot_info():

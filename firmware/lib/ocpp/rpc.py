@@ -9,6 +9,7 @@ from micropython import const
 
 from ocpp.errors import FORMATION, GENERIC, INTERNAL, CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.frames import ID_ECHOED, call_id, parse
+from ocpp.together import together
 
 _CALL = const(2)
 _CALLRESULT = const(3)
@@ -113,14 +114,16 @@ class Rpc:
 
     async def run(self) -> None:
         """Read until the link ends; CALLs of ours that wait then raise NotConnected."""
-        worker = asyncio.create_task(self._work())
         try:
-            while await self._read():
-                pass
+            # Either without the other would be a link that looks alive and answers nothing.
+            await together(self._receive(), self._work())
         finally:
             self._open = False
             self._settle(None)
-            worker.cancel()
+
+    async def _receive(self) -> None:
+        while await self._read():
+            pass
 
     async def call(self, action: str, payload: dict, message_id=None) -> dict:
         """Send a CALL when all earlier ones are answered or given up, and return the payload of its answer.
@@ -154,9 +157,9 @@ class Rpc:
     async def _ask(self, outstanding: _Outstanding, action: str, payload: dict) -> None:
         try:
             await self._websocket.send(_dump([_CALL, outstanding.message_id, action, payload]))
-        except (OSError, OcppError) as error:
+        except (OSError, OcppError, MemoryError) as error:
             self._outstanding = None
-            raise NotConnected("%s not sent: %s" % (action, error))
+            raise NotConnected("%s not sent: %r" % (action, error))
         outstanding.until = self._deadline()
         if not await self._answered(outstanding):
             raise CallTimeout("%s: no answer within %d s" % (action, self.timeout_s))
@@ -339,7 +342,7 @@ class Rpc:
     async def _send(self, text: str) -> bool:
         try:
             await self._websocket.send(text)
-        except (OSError, OcppError) as error:
+        except (OSError, OcppError, MemoryError) as error:
             self._log.add("warning", "ocpp", "answer_lost", "answer not sent: %r" % error)
             return False
         return True
