@@ -193,6 +193,8 @@ class WebSocket:
 
     async def _frame(self) -> bool:
         """Read one frame -> whether it completes a message."""
+        # The buffer may hold hundreds, and none of them waits for the network.
+        await asyncio.sleep_ms(0)
         first, second = await self._pipe.exactly(2)
         opcode = first & 0x0F
         if first & _RESERVED:
