@@ -5,7 +5,7 @@ import asyncio
 from virtual_time import VirtualTime
 
 from ocpp.stream import Pipe
-from ocpp.websocket import WebSocket
+from ocpp.websocket import Closed, WebSocket
 
 TEXT, MORE, PONG, FIN = 1, 0, 10, 0x80
 
@@ -84,3 +84,23 @@ async def test_a_flood_of_small_frames_lets_others_run_after_each():
     assert await turns_during(take(opened(frame(FIN | TEXT, b"[]") * 200)[0], 200)) >= 200
     pieces = frame(TEXT, b"a") + frame(MORE, b"b") * 198 + frame(FIN | MORE, b"c")
     assert await turns_during(take(opened(pieces)[0], 1)) >= 200
+
+
+async def test_closing_takes_a_second_also_while_a_write_is_stuck():
+    socket, streams, time = opened()
+    streams.stuck = True
+    outcomes = []
+
+    async def send():
+        try:
+            await socket.send("x" * 100)
+        except Closed as error:
+            outcomes.append(error.code)
+
+    sending = asyncio.create_task(send())
+    await asyncio.sleep_ms(10)
+    began = time.now_ms
+    await socket.close()
+    assert time.now_ms - began <= 1_100 and streams.gone
+    await sending
+    assert outcomes == [1006]

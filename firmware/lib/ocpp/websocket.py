@@ -288,12 +288,13 @@ class WebSocket:
         await self._end(code, text)
 
     async def close(self, code: int = NORMAL) -> None:
-        """Close in order: takes up to a second for the peer's answer; never raises."""
+        """Close in order: takes up to a second to tell the peer, and one for its answer; never raises."""
         if self.code is not None:
             return
         try:
             if not self._close_sent:
-                await self._send(_CLOSE, code.to_bytes(2, "big"))
+                # A peer that is gone may have left another write stuck before it.
+                await asyncio.wait_for_ms(self._send(_CLOSE, code.to_bytes(2, "big")), _CLOSING_MS)
             if self._receiving:
                 await asyncio.wait_for_ms(self._ended.wait(), _CLOSING_MS)
             else:
