@@ -10,6 +10,8 @@ _BUFFER_BYTES = const(512)
 # A proxy's error page may bring long lines; what is longer is an attack or no HTTP.
 _LINE_BYTES = const(1024)
 _HEADER_LINES = const(64)
+# All of them are kept until the last has come.
+_HEADER_BYTES = const(8192)
 _ETIMEDOUT = const(110)
 
 
@@ -87,7 +89,7 @@ class Pipe:
             count -= part
 
     async def line(self) -> str:
-        """One line without its end; ValueError when it is longer than 1,024 bytes or not ASCII."""
+        """One line without its end; ValueError when it is longer than 1,024 bytes or not printable ASCII."""
         line = b""
         while True:
             if self._start == self._end and not await self._fill():
@@ -157,7 +159,12 @@ def _ascii(line: bytes) -> str:
     text = line.decode()
     if len(text) != len(line):
         raise ValueError("a line that is not ASCII")
-    return text[:-1] if text[-1:] == "\r" else text
+    if text[-1:] == "\r":
+        text = text[:-1]
+    # Parts of it may be logged; a terminal that shows the log must not obey them.
+    if any((char < " " and char != "\t") or char == "\x7f" for char in text):
+        raise ValueError("a line with a control character")
+    return text
 
 
 async def response(pipe: Pipe) -> tuple:
@@ -167,8 +174,12 @@ async def response(pipe: Pipe) -> tuple:
     if len(parts) < 2 or parts[0][:7] != "HTTP/1." or len(parts[1]) != 3 or not parts[1].isdigit():
         raise ValueError("'%s' is no answer of HTTP/1.1" % line[:40])
     headers = {}
+    room = _HEADER_BYTES
     for _ in range(_HEADER_LINES):
         line = await pipe.line()
+        room -= len(line)
+        if room < 0:
+            raise ValueError("headers of more than %d bytes" % _HEADER_BYTES)
         if not line:
             return int(parts[1]), headers
         name, found, value = line.partition(":")
