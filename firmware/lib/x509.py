@@ -37,6 +37,8 @@ SIGNS_DATA = const(0x80)
 SIGNS_CERTIFICATES = const(0x04)
 _ANY_USAGE = const(0xFF)
 
+# RFC 5280, 4.1.2.2 allows 20. To write a number of thousands of digits would hold up all other tasks.
+_SERIAL_BYTES = const(32)
 _DNS_NAME = const(0x82)
 _ADDRESS = const(0x87)
 _NO_SALT_GIVEN = const(20)
@@ -79,6 +81,8 @@ class Certificate:
             _, first, _ = asn1.element(der, start, stop, asn1.INTEGER)
             version = asn1.integer(der, first, stop) + 1
             _, start, stop = asn1.element(der, stop, end, asn1.INTEGER)
+        if stop - start > _SERIAL_BYTES:
+            raise ValueError("certificate: serial number of %d bytes; allowed: %d" % (stop - start, _SERIAL_BYTES))
         self.serial = asn1.integer(der, start, stop)
         _, start, stop = asn1.element(der, stop, end, asn1.SEQUENCE)
         if der[start:stop] != self._algorithm:

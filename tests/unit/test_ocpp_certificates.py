@@ -10,6 +10,7 @@ from certificate_maker import FIRST_S, NOW, authority, make, name, pem, root, us
 from ocpp_security_help import Box
 from storage_help import cut_everywhere
 
+import asn1
 import p256
 import x509
 from ocpp import schema
@@ -114,6 +115,18 @@ async def test_what_is_no_root_is_refused_and_logged():
     assert await install(one, good) == await install(one, strange) == "Accepted"
     hashes = (await listed(one))[1]
     assert hashes["issuerKeyHash"] == (await listed(one))[0]["issuerKeyHash"]
+
+
+async def test_a_root_whose_name_is_no_utf_8_is_installed_and_reported_like_any_other():
+    one = box("certs-latin")
+    await one.security.load()
+    # TeletexString, as some roots from before 2004 have it; and what is no name at all.
+    latin = name("x?x").replace(b"\x0c\x03x?x", b"\x14\x03x\xe4x")
+    for key, subject in ((24, latin), (25, asn1.encode(asn1.SEQUENCE, b"\x05\x00"))):
+        der = await make(subject, key, subject, key, (authority(), usage(0x06)))
+        assert await install(one, der) == "Accepted"
+    assert one.recorded() == ["ReconfigurationOfSecurityParameters"] * 2
+    assert len(await listed(one)) == 2
 
 
 async def test_the_same_root_twice_takes_one_place_and_a_full_store_refuses():

@@ -153,6 +153,13 @@ async def test_keys_and_signatures_of_other_kinds_are_refused_by_name():
     assert "two different" in refused(x509.Certificate, der.replace(algorithm, algorithm[:-1] + b"\3", 1))
 
 
+async def test_a_serial_number_beyond_all_reason_is_refused():
+    longest = await root(serial=(1 << 160) - 1)
+    assert x509.Certificate(longest).serial == (1 << 160) - 1
+    for bits in (257, 30_000):
+        assert "serial" in refused(x509.Certificate, await root(serial=1 << bits))
+
+
 async def test_the_hashes_of_a_certificate_are_those_of_its_issuer():
     leaf, middle, _ = await chain_of_three()
     key = p256.encode_point(await p256.public(MIDDLE))

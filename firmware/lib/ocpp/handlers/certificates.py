@@ -24,7 +24,12 @@ def _store(point):
 
 def _shown(certificate) -> str:
     """A certificate in a few words."""
-    return "'%s' (serial number %x)" % ((x509.name(certificate.subject, "CN") or "?")[:64], certificate.serial)
+    try:
+        name = x509.name(certificate.subject, "CN")
+    except ValueError:
+        # Other alphabets than UTF-8 are allowed, and nothing depends on the name.
+        name = None
+    return "'%s' (serial number %x)" % ((name or "?")[:64], certificate.serial)
 
 
 def _status(status: str) -> dict:
