@@ -84,6 +84,9 @@ class Station:
     def volts(self):
         return 230
 
+    def interruption(self):
+        return "PowerLoss"
+
     def energy_wh(self):
         return self.register_wh
 

@@ -154,7 +154,7 @@ class ChargePoint:
     def link_changed(self) -> None:
         """The link came, went, or was registered."""
         if not self.link.connected:
-            # What follows an answer does not follow one that was lost, and one that is being decided ends with the link.
+            # What follows an answer does not follow a lost one, and what is being decided ends with the link.
             self.remote_tag = None
         self.status.look()
         self.transactions.link(self.online)

@@ -331,8 +331,8 @@ class Link:
         if known is not None and abs(known - utc_s) < _CLOCK_S:
             return
         if self._locks_out(utc_s, known):
-            text = "the central system's time is ignored: its own certificate is not valid at %s" % timestamps.iso(utc_s)
-            self._warn("bad_time", text)
+            text = "the central system's time is ignored: its own certificate is not valid at "
+            self._warn("bad_time", text + timestamps.iso(utc_s))
             return
         point.clock.set_utc_s(utc_s)
         point.time_set()
