@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import time
 from typing import Any
 
 from simulator import Simulator
 
 MESSAGE, DATA, FIRST, LAST = 0, 1, 0x10, 0x20
 ATT_BYTES = 3
+POLL_SECONDS = 0.01
 
 
 class Refused(Exception):
@@ -120,17 +122,24 @@ class InstallerClient:
             self.write(frame)
         return self._id
 
+    def take_answer(self, number: int) -> dict[str, Any] | None:
+        """The answer to a request if it has come, else None; Refused when it is an error."""
+        self.collect()
+        for at, answer in enumerate(self.answers):
+            if answer["id"] == number:
+                del self.answers[at]
+                if not answer["ok"]:
+                    raise Refused(answer["error"])
+                return answer
+        return None
+
     def answer(self, number: int, seconds: float = 30.0) -> dict[str, Any]:
         """Wait for the answer to a request in virtual time; Refused when it is an error."""
         passed = 0.0
         while True:
-            self.collect()
-            for at, answer in enumerate(self.answers):
-                if answer["id"] == number:
-                    del self.answers[at]
-                    if not answer["ok"]:
-                        raise Refused(answer["error"])
-                    return answer
+            answer = self.take_answer(number)
+            if answer is not None:
+                return answer
             if passed >= seconds or not self.connected:
                 raise AssertionError(f"no answer to request {number} in {passed} s; connected: {self.connected}")
             self.box.advance(0.1)
@@ -191,3 +200,17 @@ class InstallerClient:
         stored = self.send_from(opened, content)
         assert stored == len(content), f"{stored} of {len(content)} bytes are stored"
         return self.ask("done", transfer=opened["transfer"], **done)
+
+
+class LiveClient(InstallerClient):
+    """One central of a simulator that runs in real time."""
+
+    def answer(self, number: int, seconds: float = 10.0) -> dict[str, Any]:
+        """Wait for the answer to a request; Refused when it is an error."""
+        end = time.monotonic() + seconds
+        while True:
+            answer = self.take_answer(number)
+            if answer is not None:
+                return answer
+            assert time.monotonic() < end and self.connected, f"no answer to request {number} in {seconds} s"
+            time.sleep(POLL_SECONDS)

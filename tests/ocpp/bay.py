@@ -1,71 +1,78 @@
-"""A wallbox and its central system as the tests of sessions see them: what is done at the one, what the other hears."""
+"""A parking bay: a wallbox and its central system, what is done at the one and what the other hears."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
-from csms import Csms, Message, NotSeen
+from csms import POLL_SECONDS, WAIT_SECONDS, Csms, Message, NotSeen
 
 from simulator import Simulator
 
 CARD, OTHER_CARD, THIRD_CARD = "04112233", "04556677", "048899AA"
-WAIT_SECONDS = 10.0
-POLL_SECONDS = 0.01
-# The board's seconds until the reader takes the same card for a new one (firmware/wallbox/access).
-_CARD_REST_S = 2.5
+# The reader takes the same card again only after this many of the board's seconds (firmware/wallbox/access).
+CARD_REST_S = 2.6
+# What few tests look at: a delay after power came back, and attempts to wake a car.
+QUIET = {"restart_delay_max_s": 0, "wake_up": False}
 
 
 class Bay:
-    """A parking bay with a wallbox.
-
-    Until a car is plugged in nothing needs waiting for: the constructor returns when connector 1 has told its status.
-    """
+    """`box` and `csms`; the constructor returns when connector 1 has told its first status."""
 
     def __init__(self, csms: Csms, box: Simulator):
         self.csms = csms
         self.box = box
-        self._tapped_at = -_CARD_REST_S
-        self.heard("Available")
+        self._tapped_s: dict[str, float] = {}
+        csms.registered()
 
     # What the central system hears
 
     def heard(self, status: str, since: int = 0, count: int = 1, **fields: Any) -> Message:
         """Wait for the `count`-th StatusNotification of connector 1 with that status and these further fields."""
-        wanted = {"connectorId": 1, "status": status, **fields}
-        return self.csms.wait_for(
-            "StatusNotification",
-            lambda payload: all(payload.get(name) == value for name, value in wanted.items()),
-            WAIT_SECONDS,
-            since=since,
-            count=count,
-        )
+        return self.csms.heard(status, since, count, **fields)
 
     def statuses(self, since: int = 0) -> list[str]:
         """What connector 1 has told of itself, in order."""
-        told = self.csms.seen("StatusNotification", lambda payload: payload["connectorId"] == 1, since=since)
-        return [one.payload["status"] for one in told]
+        return self.csms.statuses(since)
 
-    def stopped(self, number: int) -> dict:
-        """Wait until a transaction has ended; its entry in the books."""
-        return self.csms.wait_transaction(lambda one: one["id"] == number and one["stop"])
+    def say(self, action: str, **payload: Any) -> str:
+        """Call the box -> the status of its answer."""
+        return self.csms.say(action, **payload)
+
+    def started(self, since: int = 0) -> dict:
+        """Wait for a StartTransaction; its payload."""
+        return self.csms.wait_for("StartTransaction", since=since).payload
 
     def running(self) -> dict:
         """Wait for a transaction that has begun, got its id, and not ended; its entry in the books."""
         return self.csms.wait_transaction(lambda one: one["id"] and one["start"] and not one["stop"])
 
-    # What is done and seen at the wallbox
+    def stopped(self, number: int) -> dict:
+        """Wait until a transaction has ended; its entry in the books."""
+        return self.csms.wait_transaction(lambda one: one["id"] == number and one["stop"])
+
+    # What is done at the wallbox
 
     def tap(self, uid: str = CARD) -> None:
-        """Hold a card to the reader, once the former one has surely gone."""
-        self.passes(self._tapped_at + _CARD_REST_S - self.uptime())
-        self._tapped_at = self.uptime()
+        """Hold a card to the reader, once it has surely been away."""
+        now_s = self.uptime()
+        # A restart forgets the card, and the uptime begins anew.
+        if self._tapped_s.get(uid, now_s) < now_s:
+            self.passes(self._tapped_s[uid] + CARD_REST_S - now_s)
         self.box.tap(uid)
+        self._tapped_s[uid] = self.uptime()
+
+    def plug(self, **car: Any) -> None:
+        """Plug a car in, and wait until the box has seen it."""
+        self.box.plug(**car)
+        self.until(lambda state: state["pilot"]["state"][0] in "BC")
 
     def charge(self, uid: str = CARD) -> dict:
         """Plug a car in, show a card, wait for the charge; the transaction's entry in the books."""
         since = self.csms.mark()
-        self.box.plug()
-        self.heard("Preparing", since)
+        free = self.box.state()["backend"]["connector"] == "Available"
+        self.plug()
+        if free:
+            self.heard("Preparing", since)
         self.tap(uid)
         self.heard("Charging", since)
         return self.running()
@@ -75,6 +82,42 @@ class Bay:
         since = self.csms.mark()
         self.box.unplug()
         self.heard("Available", since)
+
+    def leave_offline(self) -> None:
+        """Unplug the car, and wait until the box has closed the session."""
+        self.box.unplug()
+        self.until(lambda state: not state["session"]["active"] and state["pilot"]["state"] == "A1")
+
+    def go_offline(self) -> None:
+        """Let the central system be out of reach, and wait until the box knows it."""
+        self.csms.refuse()
+        self.csms.drop()
+        self.until(lambda state: not state["backend"]["connected"])
+
+    def go_online(self) -> None:
+        """Let the box come back."""
+        self.csms.admit()
+        self.until(lambda state: state["backend"]["connected"])
+
+    def cut_power(self) -> int:
+        """Take the supply away and give it back -> csms.mark() in between."""
+        self.box.power(False)
+        since = self.csms.mark()
+        self.box.power(True)
+        return since
+
+    def restart(self) -> int:
+        """As `cut_power`, and wait until the central system has heard of the box again."""
+        since = self.cut_power()
+        self.csms.registered(since=since)
+        return since
+
+    def pass_hours(self, hours: float) -> None:
+        """Let the clocks of both show that so many hours have passed; the box is told by another time source."""
+        self.csms.shift_s += hours * 3600
+        self.box.request("utc", seconds=int(self.csms.now().timestamp()))
+
+    # What is seen at the wallbox
 
     def uptime(self) -> float:
         """The board's seconds since its start."""
@@ -90,21 +133,25 @@ class Bay:
         """Wait until the wallbox's state is so; that state."""
         return self.box.wait_for(condition, WAIT_SECONDS, POLL_SECONDS)
 
-    def logged(self, code: str, words: str = "", count: int = 1) -> dict[str, Any]:
-        """Wait for the `count`-th entry of the event log with that code and these words in its text."""
-        end = time.monotonic() + WAIT_SECONDS
-        while True:
-            found = [entry for entry in self.box.log(code=code) if words in entry["text"]]
-            if len(found) >= count:
-                return found[count - 1]
-            if time.monotonic() >= end:
-                raise NotSeen(f"not logged: {code} {words!r} ({count})\n{self.box.last_words()}")
-            time.sleep(POLL_SECONDS)
+    def opens(self) -> dict[str, Any]:
+        """Wait until the contactor is open; the state then."""
+        return self.until(lambda state: not state["contactor"]["closed"])
 
     def contactor_closed(self) -> bool:
         """Whether the car has mains voltage."""
         return self.box.state()["contactor"]["closed"]
 
-    def opens(self) -> dict[str, Any]:
-        """Wait until the contactor is open; the state then."""
-        return self.until(lambda state: not state["contactor"]["closed"])
+    def logged(self, code: str, *words: str, count: int = 1) -> dict[str, Any]:
+        """Wait for the `count`-th entry of the event log with that code and all these words in its text."""
+        end = time.monotonic() + WAIT_SECONDS
+        while True:
+            found = [entry for entry in self.box.log(code=code) if all(word in entry["text"] for word in words)]
+            if len(found) >= count:
+                return found[count - 1]
+            if time.monotonic() >= end:
+                raise NotSeen(f"not logged: {code} {words} ({count})\n{self.box.last_words()}")
+            time.sleep(POLL_SECONDS)
+
+    def refused(self, uid: str, why: str = "", count: int = 1) -> None:
+        """Wait until the box has refused that card, for the `count`-th time with these words."""
+        self.logged("card_refused", f"...{uid[-4:]}", why, count=count)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from bay import Bay
+from bay import QUIET, Bay
 from csms import BOX, SPEED, Csms
 
 from simulator import Simulator
@@ -62,12 +62,12 @@ def station(csms: Csms, simulator: Callable[..., Simulator]) -> Callable[..., Si
 
 @pytest.fixture
 def bay(csms: Csms, station: Callable[..., Simulator]) -> Callable[..., Bay]:
-    """Return a function that starts a wallbox with access control which has told the central system its status.
+    """Return a function that starts a `QUIET` wallbox with access control which has told the central system its status.
 
     Its options are those of `station`.
     """
 
     def start(settings: dict[str, Any] | None = None, ocpp: dict[str, Any] | None = None, **options: Any) -> Bay:
-        return Bay(csms, station({"access_control": True, **(settings or {})}, ocpp, **options))
+        return Bay(csms, station({"access_control": True, **QUIET, **(settings or {})}, ocpp, **options))
 
     return start

@@ -11,10 +11,11 @@ import ssl as tls
 import struct
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any, Self, TypeVar
 from urllib.parse import unquote
 
@@ -29,6 +30,7 @@ SPEED = 10
 BOX = "SIM-1"
 START_SECONDS = 10.0
 WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.01
 MAX_BYTES = 1 << 22
 # struct linger, on and 0 s: closing then drops the connection instead of ending it in good order.
 ABORT = struct.pack("ii", 1, 0)
@@ -357,6 +359,60 @@ class Csms:
             return found[count - 1] if len(found) >= count else None
 
         return self._wait(look, seconds, f"{action} ({count})")
+
+    def heard(self, status: str | None, since: int = 0, count: int = 1, connector: int = 1, **fields: Any) -> Message:
+        """Wait for the `count`-th StatusNotification of a connector with that status (None: any) and these fields."""
+        wanted = {"connectorId": connector, **({"status": status} if status else {}), **fields}
+        return self.wait_for(
+            "StatusNotification", lambda payload: wanted.items() <= payload.items(), since=since, count=count
+        )
+
+    def statuses(self, since: int = 0) -> list[str]:
+        """What connector 1 has told of itself, in order."""
+        told = self.seen("StatusNotification", lambda payload: payload["connectorId"] == 1, since=since)
+        return [one.payload["status"] for one in told]
+
+    def registered(self, count: int = 1, since: int = 0) -> None:
+        """Wait until a box has registered `count` times and then told the status of connector 1."""
+        boot = self.wait_for("BootNotification", since=since, count=count)
+        self.heard(None, self.messages.index(boot))
+
+    def actions(self, since: int = 0) -> list[str]:
+        """What boxes have called, by name."""
+        return [one.action for one in self.messages[since:] if not one.out and one.kind == CALL]
+
+    def gaps(self, moments: Sequence[Message | Handshake]) -> list[float]:
+        """The seconds of its clock between messages or handshakes."""
+        return [(after.at - before.at) * self.speed for before, after in pairwise(moments)]
+
+    # Calls that several tests make
+
+    def insist(self, action: str, payload: dict | None = None, seconds: float = WAIT_SECONDS) -> dict:
+        """Call a box, over the connection that is about to be made if there is none now -> its answer."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.call(action, payload)
+            except Gone:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    def say(self, action: str, **payload: Any) -> str:
+        """Call a box -> the status of its answer."""
+        return self.call(action, payload)["status"]
+
+    def change(self, key: str, value: str) -> str:
+        """Change a configuration key -> the status of the answer."""
+        return self.say("ChangeConfiguration", key=key, value=value)
+
+    def shown(self, key: str) -> str | None:
+        """The value of a configuration key, None for one without."""
+        return self.call("GetConfiguration", {"key": [key]})["configurationKey"][0].get("value")
+
+    def in_seconds(self, seconds: float) -> str:
+        """What its clock will show in so many seconds, as OCPP writes it."""
+        return (self.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def wait_transaction(self, where: Callable[[dict], object], seconds: float = WAIT_SECONDS) -> dict:
         """The first of `transactions()` that is as `where` wants it, waited for; NotSeen."""

@@ -1,28 +1,16 @@
 """An owner starts and stops charging from the app while the wallbox belongs to a central system (R3, R25, R27, R43)."""
 
-import time
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from bay import CARD, POLL_SECONDS, WAIT_SECONDS, Bay
-from installer_client import InstallerClient, Refused
+from bay import CARD, Bay
+from installer_client import LiveClient, Refused
 
 APP_TAG = "app"
 
 
-class App(InstallerClient):
-    """An app at a box that runs in real time."""
-
-    def answer(self, number: int, seconds: float = WAIT_SECONDS) -> dict[str, Any]:
-        """Wait for the answer to a request; Refused when it is an error."""
-        end = time.monotonic() + seconds
-        while not any(answer["id"] == number for answer in self.answers):
-            assert time.monotonic() < end and self.connected, f"no answer to request {number} in {seconds} s"
-            time.sleep(POLL_SECONDS)
-            self.collect()
-        # It is there already, so nothing waits.
-        return super().answer(number, 0)
+class App(LiveClient):
+    """The app and its button."""
 
     def charge(self, on: bool) -> dict[str, Any]:
         """What the button does."""
@@ -110,7 +98,7 @@ def test_the_app_starts_nothing_out_of_service(bay, csms):
 def test_the_app_starts_nothing_that_is_reserved_for_another(bay, csms):
     here = bay()
     app = owner(here)
-    expiry = (csms.now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expiry = csms.in_seconds(3600)
     reservation = {"connectorId": 1, "expiryDate": expiry, "idTag": CARD, "reservationId": 5, "parentIdTag": "FAMILY"}
     assert csms.call("ReserveNow", reservation) == {"status": "Accepted"}
     here.heard("Reserved")

@@ -1,13 +1,11 @@
 """Booting and the link: the whole wallbox registers, keeps the link alive and comes back (R25, R27)."""
 
-import socket
-import threading
 import time
 from datetime import datetime
 
 import pytest
 from csms import BOX, SILENCE, SPEED, CallFailed
-from talk import asked, gaps, is_of_connector_1, registered, sent, settled
+from hostile import Hostile
 from transport import accept
 
 WEEK_S = 7 * 86_400
@@ -22,9 +20,16 @@ def registration(csms, status, interval):
     return lambda _payload, _box: {"status": status, "currentTime": csms.time(), "interval": interval}
 
 
+def settled(csms):
+    """Wait until the box has told all that it tells after its first start, and has read the answers."""
+    csms.registered()
+    csms.wait_for("SecurityEventNotification")
+    csms.call("GetLocalListVersion")
+
+
 def in_order(csms, *actions):
     """Whether the first of these calls came in this order."""
-    calls = sent(csms)
+    calls = csms.actions()
     places = [calls.index(action) for action in actions]
     return places == sorted(places)
 
@@ -39,13 +44,13 @@ def test_after_a_boot_it_tells_the_status_of_both_connectors_and_beats_in_the_in
     boot = csms.seen("BootNotification")
     assert len(boot) == 1 and boot[0].payload["chargePointVendor"] == "wallbox"
     assert boot[0].payload["chargePointModel"] and boot[0].payload["firmwareVersion"]
-    assert sent(csms)[0] == "BootNotification"
+    assert csms.actions()[0] == "BootNotification"
     statuses = [one.payload for one in csms.seen("StatusNotification")]
     assert [(one["connectorId"], one["status"], one["errorCode"]) for one in statuses] == [
         (0, "Available", "NoError"),
         (1, "Available", "NoError"),
     ]
-    assert all(gap > 4 * SLACK for gap in gaps(csms.seen("Heartbeat")))
+    assert all(gap > 4 * SLACK for gap in csms.gaps(csms.seen("Heartbeat")))
     answer = csms.call("GetConfiguration", {"key": ["HeartbeatInterval"]})
     assert answer["configurationKey"] == [{"key": "HeartbeatInterval", "readonly": False, "value": "4"}]
     backend = box.state()["backend"]
@@ -56,7 +61,7 @@ def test_an_interval_of_0_leaves_the_heartbeat_as_it_is_set(csms, station):
     csms.interval = 0
     station(ocpp={"HeartbeatInterval": 3})
     csms.wait_for("Heartbeat", count=2)
-    assert csms.call("GetConfiguration", {"key": ["HeartbeatInterval"]})["configurationKey"][0]["value"] == "3"
+    assert csms.shown("HeartbeatInterval") == "3"
 
 
 @pytest.mark.parametrize("shift_s", [WEEK_S, -WEEK_S])
@@ -66,15 +71,15 @@ def test_the_central_system_sets_the_clock_and_that_is_a_security_event(csms, st
     told = csms.wait_for("SecurityEventNotification", lambda payload: payload["type"] == "SettingSystemTime")
     assert abs((datetime.fromisoformat(box.state()["utc"]) - csms.now()).total_seconds()) < 60
     assert abs((datetime.fromisoformat(told.payload["timestamp"]) - csms.now()).total_seconds()) < 60
-    registered(csms)
-    status = csms.wait_for("StatusNotification", is_of_connector_1).payload
+    csms.registered()
+    status = csms.heard(None).payload
     assert abs((datetime.fromisoformat(status["timestamp"]) - csms.now()).total_seconds()) < 60
 
 
 def test_a_heartbeat_sets_a_clock_that_has_gone_wrong(csms, station):
     csms.interval = 2
     box = station()
-    registered(csms)
+    csms.registered()
     box.request("utc", seconds=1_500_000_000)
     mark = csms.mark()
     csms.wait_for("SecurityEventNotification", lambda payload: payload["type"] == "SettingSystemTime", since=mark)
@@ -88,9 +93,8 @@ def test_while_pending_it_answers_and_sends_only_what_is_triggered_until_it_is_a
     csms.answer("BootNotification", registration(csms, "Pending", 10), None)
     station()
     csms.wait_for("BootNotification")
-    assert csms.call("GetConfiguration", {"key": ["NumberOfConnectors"]})["configurationKey"][0]["value"] == "1"
-    change = {"key": "MeterValueSampleInterval", "value": "77"}
-    assert csms.call("ChangeConfiguration", change) == {"status": "Accepted"}
+    assert csms.shown("NumberOfConnectors") == "1"
+    assert csms.change("MeterValueSampleInterval", "77") == "Accepted"
     for wanted in ("Heartbeat", "StatusNotification", "MeterValues"):
         payload = {"requestedMessage": wanted, "connectorId": 1}
         assert csms.call("TriggerMessage", payload) == {"status": "Accepted"}
@@ -99,11 +103,10 @@ def test_while_pending_it_answers_and_sends_only_what_is_triggered_until_it_is_a
     before = csms.messages.index(boots[1])
     called = [one.action for one in csms.messages[:before] if not one.out and one.kind == "call"]
     assert called == ["BootNotification", "Heartbeat", "StatusNotification", "MeterValues"]
-    assert gaps(boots)[0] > 10 * SLACK
-    csms.wait_for("StatusNotification", is_of_connector_1, since=before)
+    assert csms.gaps(boots)[0] > 10 * SLACK
+    csms.heard(None, before)
     csms.wait_for("SecurityEventNotification")
-    value = csms.call("GetConfiguration", {"key": ["MeterValueSampleInterval"]})["configurationKey"][0]["value"]
-    assert value == "77"
+    assert csms.shown("MeterValueSampleInterval") == "77"
 
 
 def test_while_pending_a_boot_notification_may_be_triggered_before_its_time(csms, station):
@@ -112,7 +115,7 @@ def test_while_pending_a_boot_notification_may_be_triggered_before_its_time(csms
     csms.wait_for("BootNotification")
     trigger = {"requestedMessage": "BootNotification"}
     assert csms.call("TriggerMessage", trigger) == {"status": "Accepted"}
-    registered(csms)
+    csms.registered()
     assert csms.call("TriggerMessage", trigger) == {"status": "Rejected"}
 
 
@@ -128,7 +131,7 @@ def test_while_pending_no_remote_start_or_stop_is_followed(csms, station):
     csms.wait_for("Heartbeat")
     state = box.state()
     assert not state["session"]["active"] and not state["session"]["waiting"] and not state["contactor"]["closed"]
-    assert sent(csms) == ["BootNotification", "Heartbeat"]
+    assert csms.actions() == ["BootNotification", "Heartbeat"]
 
 
 # 4, 5 and 6: rejected, no interval, errors
@@ -140,11 +143,11 @@ def test_after_a_rejection_it_is_silent_for_the_interval_and_then_boots_again(cs
     csms.wait_for("BootNotification")
     with pytest.raises(TimeoutError):
         csms.call("GetConfiguration", {}, seconds=0.2)
-    registered(csms)
+    csms.registered()
     boots = csms.seen("BootNotification")
-    assert len(boots) == 2 and gaps(boots)[0] > 10 * SLACK
-    assert sent(csms)[:2] == ["BootNotification", "BootNotification"]
-    assert csms.call("GetConfiguration", {"key": ["NumberOfConnectors"]})["configurationKey"]
+    assert len(boots) == 2 and csms.gaps(boots)[0] > 10 * SLACK
+    assert csms.actions()[:2] == ["BootNotification", "BootNotification"]
+    assert csms.shown("NumberOfConnectors") == "1"
 
 
 def test_a_connection_that_ends_does_not_shorten_the_interval(csms, station):
@@ -153,10 +156,10 @@ def test_a_connection_that_ends_does_not_shorten_the_interval(csms, station):
     csms.wait_for("BootNotification")
     csms.drop("close")
     csms.wait_handshakes(2)
-    registered(csms)
+    csms.registered()
     boots = csms.seen("BootNotification")
-    assert len(boots) == 2 and gaps(boots)[0] > 8 * SLACK
-    assert sent(csms)[:2] == ["BootNotification", "BootNotification"]
+    assert len(boots) == 2 and csms.gaps(boots)[0] > 8 * SLACK
+    assert csms.actions()[:2] == ["BootNotification", "BootNotification"]
 
 
 @pytest.mark.parametrize(
@@ -175,10 +178,10 @@ def test_without_an_interval_it_boots_again_after_a_time_of_its_own(central, sta
         answer["currentTime"] = csms.time()
     csms.answer("BootNotification", answer, None)
     box = station(url=csms.url, speed=FAST)
-    registered(csms)
+    csms.registered()
     boots = csms.seen("BootNotification")
-    assert len(boots) == 2 and gaps(boots, FAST)[0] > 20
-    assert sent(csms)[:2] == ["BootNotification", "BootNotification"]
+    assert len(boots) == 2 and csms.gaps(boots)[0] > 20
+    assert csms.actions()[:2] == ["BootNotification", "BootNotification"]
     assert box.state()["backend"]["registration"] == "Accepted"
 
 
@@ -194,8 +197,8 @@ def test_a_boot_that_is_never_answered_is_sent_again_while_a_car_charges(csms, s
     assert not csms.seen("StartTransaction")
     csms.wait_for("StartTransaction")
     assert len(csms.seen("BootNotification")) == 3
-    assert sent(csms)[:3] == ["BootNotification"] * 3
-    assert all(gap > 5 * SLACK for gap in gaps(csms.seen("BootNotification")))
+    assert csms.actions()[:3] == ["BootNotification"] * 3
+    assert all(gap > 5 * SLACK for gap in csms.gaps(csms.seen("BootNotification")))
     assert box.state()["contactor"]["closed"]
 
 
@@ -215,7 +218,7 @@ def test_what_was_queued_leaves_only_after_the_registration(csms, station):
     csms.wait_for("BootNotification")
     csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
     csms.wait_for("Heartbeat")
-    assert sent(csms) == ["BootNotification", "Heartbeat"]
+    assert csms.actions() == ["BootNotification", "Heartbeat"]
     csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
     done = csms.wait_transaction(lambda one: one["stop"] is not None)
     assert (done["starts"], done["stops"], done["reason"]) == (1, 1, "EVDisconnected")
@@ -233,9 +236,9 @@ def test_after_a_lost_link_it_neither_boots_nor_tells_what_is_known(csms, statio
     mark = csms.mark()
     csms.drop(how)
     csms.wait_handshakes(2)
-    asked(csms, "TriggerMessage", {"requestedMessage": "Heartbeat"})
+    csms.insist("TriggerMessage", {"requestedMessage": "Heartbeat"})
     csms.wait_for("Heartbeat", since=mark)
-    assert sent(csms, mark) == ["Heartbeat"]
+    assert csms.actions(mark) == ["Heartbeat"]
 
 
 def test_after_a_lost_link_it_tells_the_present_status_alone(csms, station):
@@ -257,13 +260,13 @@ def test_after_a_lost_link_it_tells_the_present_status_alone(csms, station):
 def test_it_boots_again_when_what_the_notification_says_has_changed(csms, station):
     box = station()
     before = csms.wait_for("BootNotification").payload
-    registered(csms)
+    csms.registered()
     box.settings(meter_model="b23")
     mark = csms.mark()
     csms.drop()
     after = csms.wait_for("BootNotification", since=mark).payload
     assert (before["meterType"], after["meterType"]) == ("pro380", "b23")
-    registered(csms, 2)
+    csms.registered(2)
 
 
 # 10, 11 and 12: handshakes
@@ -273,11 +276,11 @@ def test_a_server_that_does_not_agree_to_ocpp_is_left_and_tried_again(csms, stat
     csms.subprotocol = None
     box = station()
     tries = csms.wait_handshakes(3)
-    assert gaps(tries)[1] > gaps(tries)[0] * 0.5
+    assert csms.gaps(tries)[1] > csms.gaps(tries)[0] * 0.5
     assert "sub-protocol" in box.state()["backend"]["reason"]
-    assert sent(csms) == []
+    assert csms.actions() == []
     csms.subprotocol = "ocpp1.6"
-    registered(csms)
+    csms.registered()
 
 
 @pytest.mark.parametrize("status", [404, 503, 301])
@@ -287,67 +290,29 @@ def test_a_server_that_lets_nobody_in_is_tried_ever_more_rarely(csms, station, s
     tries = csms.wait_handshakes(3)
     assert [one.status for one in tries] == [status] * 3
     # At least half of 1 and 2 s.
-    assert all(gap > least * SLACK for gap, least in zip(gaps(tries), (0.5, 1), strict=True))
+    assert all(gap > least * SLACK for gap, least in zip(csms.gaps(tries), (0.5, 1), strict=True))
     assert box.state()["backend"]["reason"] == f"the server answers HTTP {status}"
     assert len(box.log(code="no_link")) == 1
     csms.admit()
-    registered(csms)
+    csms.registered()
     state = box.state()
     assert state["backend"]["connected"] and state["restarts"]["backend"] == 0
 
 
-class Impostor:
-    """A server on 127.0.0.1 that answers a handshake with `answer(request)` and counts what it gets after that."""
-
-    def __init__(self, answer):
-        self._answer = answer
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}/ocpp/"
-        self.requests = []
-        self.rest = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception):
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(5)
-
-    def _serve(self):
-        while True:
-            try:
-                peer, _ = self._socket.accept()
-            except OSError:
-                return
-            with peer:
-                peer.settimeout(5)
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    request += peer.recv(4096)
-                self.requests.append(request)
-                peer.sendall(self._answer(request))
-                rest = b""
-                while part := peer.recv(4096):
-                    rest += part
-                self.rest.append(rest)
-
-
 def test_a_server_that_does_not_prove_the_handshake_is_left(station, csms):
-    def forged(request):
-        right = accept(request)
-        head, name, rest = right.partition(b"Sec-WebSocket-Accept: ")
-        return head + name + bytes([rest[0] ^ 1]) + rest[1:]
+    def forged(connection):
+        head, name, rest = accept(connection.request).partition(b"Sec-WebSocket-Accept: ")
+        connection.raw(head + name + bytes([rest[0] ^ 1]) + rest[1:])
+        return True
 
-    with Impostor(forged) as server:
+    with Hostile() as server:
+        server.greet = forged
         box = station(url=server.url)
-        box.wait_for(lambda _state: len(server.rest) >= 2, 10)
+        server.wait(lambda: sum(one.over for one in server.connections) >= 2)
         assert box.state()["backend"]["reason"] == "the server's Sec-WebSocket-Accept is wrong"
-        assert server.rest[:2] == [b"", b""], "it has closed without a word"
+        assert all(one.messages == [] and one.closed is None for one in server.connections), "it left without a word"
         box.settings(ocpp_url=csms.url)
-        registered(csms)
+        csms.registered()
 
 
 # 13: identities
@@ -367,13 +332,13 @@ def test_an_identity_is_encoded_in_the_address_and_plain_in_the_login(central, s
 
 def test_a_pong_that_is_missing_ends_the_link_and_the_next_is_made(csms, station):
     box = station(ocpp={"WebSocketPingInterval": 4, "HeartbeatInterval": 3_600})
-    registered(csms)
+    csms.registered()
     csms.drop("freeze")
     csms.wait_handshakes(2)
     assert [entry["text"] for entry in box.log(code="disconnected")] == [
         "the link to the central system ended: no answer to a ping"
     ]
-    asked(csms, "TriggerMessage", {"requestedMessage": "Heartbeat"})
+    csms.insist("TriggerMessage", {"requestedMessage": "Heartbeat"})
     csms.wait_for("Heartbeat")
 
 
@@ -386,10 +351,9 @@ def test_pings_keep_a_link_on_which_nothing_else_is_said(csms, station):
 
 def test_the_ping_interval_takes_effect_at_once_and_is_never_negative(csms, station):
     station(ocpp={"WebSocketPingInterval": 0, "HeartbeatInterval": 3_600})
-    registered(csms)
-    change = {"key": "WebSocketPingInterval", "value": "-1"}
-    assert csms.call("ChangeConfiguration", change) == {"status": "Rejected"}
-    assert csms.call("ChangeConfiguration", {**change, "value": "2"}) == {"status": "Accepted"}
+    csms.registered()
+    assert csms.change("WebSocketPingInterval", "-1") == "Rejected"
+    assert csms.change("WebSocketPingInterval", "2") == "Accepted"
     csms.drop("freeze")
     began = time.monotonic()
     csms.wait_handshakes(2)
@@ -399,7 +363,7 @@ def test_the_ping_interval_takes_effect_at_once_and_is_never_negative(csms, stat
 def test_a_link_that_a_router_has_forgotten_is_found_by_the_heartbeat(csms, station):
     csms.interval = 3
     box = station(ocpp={"WebSocketPingInterval": 0, "MessageTimeout": 5})
-    registered(csms)
+    csms.registered()
     csms.drop("freeze")
     csms.wait_handshakes(2)
     reason = box.log(code="disconnected")[0]["text"]
@@ -411,7 +375,7 @@ def test_a_link_that_a_router_has_forgotten_is_found_by_the_heartbeat(csms, stat
 def test_a_link_that_is_slow_to_answer_one_call_is_kept(csms, station):
     csms.interval = 3
     box = station(ocpp={"WebSocketPingInterval": 2, "MessageTimeout": 5})
-    registered(csms)
+    csms.registered()
     csms.answer("Heartbeat", SILENCE, None)
     csms.wait_for("Heartbeat", count=2)
     assert len(csms.handshakes) == 1
@@ -427,5 +391,5 @@ def test_an_idle_box_sends_heartbeats_and_nothing_else(csms, station):
     settled(csms)
     mark = csms.mark()
     csms.wait_for("Heartbeat", since=mark, count=3)
-    assert set(sent(csms, mark)) == {"Heartbeat"}
+    assert set(csms.actions(mark)) == {"Heartbeat"}
     assert csms.connected(BOX)

@@ -5,8 +5,7 @@ import json
 
 import pytest
 from csms import CallFailed
-from installer_client import InstallerClient
-from talk import asked, registered
+from installer_client import LiveClient
 
 # OCPP 1.6, 9.1 to 9.4, its errata and the security whitepaper: what may be read, and what may be changed as well.
 READ_ONLY = """
@@ -68,31 +67,10 @@ KEY = "Xy7-secret_key-9z"
 HEX_KEY = "00ff11223344556677889900aabbccddeeff0102"
 
 
-class Patient(InstallerClient):
-    """An app of a box in real time: where it would let virtual time pass, it waits."""
-
-    def answer(self, number, seconds=10.0):
-        found = []
-
-        def came(_state):
-            self.collect()
-            found.extend(one for one in self.answers if one["id"] == number)
-            return found
-
-        self.box.wait_for(came, seconds)
-        self.answers.remove(found[0])
-        assert found[0]["ok"], found[0]
-        return found[0]
-
-
 def get(csms, *keys):
     """{key: (value, readonly)} of GetConfiguration, of all keys without any."""
-    answer = asked(csms, "GetConfiguration", {"key": list(keys)} if keys else {})
+    answer = csms.insist("GetConfiguration", {"key": list(keys)} if keys else {})
     return {one["key"]: (one.get("value"), one["readonly"]) for one in answer["configurationKey"]}
-
-
-def change(csms, key, value):
-    return csms.call("ChangeConfiguration", {"key": key, "value": value})["status"]
 
 
 # 46: GetConfiguration
@@ -100,7 +78,7 @@ def change(csms, key, value):
 
 def test_every_key_is_listed_with_its_access_and_a_text_as_value(csms, station):
     station()
-    registered(csms)
+    csms.registered()
     found = get(csms)
     read_only = {key for key, (_value, readonly) in found.items() if readonly}
     assert read_only == {*READ_ONLY.split(), "StopTransactionOnEVSideDisconnect"}
@@ -116,7 +94,7 @@ def test_every_key_is_listed_with_its_access_and_a_text_as_value(csms, station):
 
 def test_some_keys_are_listed_alone_and_unknown_ones_are_named(csms, station):
     station()
-    registered(csms)
+    csms.registered()
     answer = csms.call("GetConfiguration", {"key": ["HeartbeatInterval", "NoSuchKey", "numberofconnectors", "Heart"]})
     assert answer["configurationKey"] == [
         {"key": "HeartbeatInterval", "readonly": False, "value": "300"},
@@ -137,20 +115,20 @@ def test_some_keys_are_listed_alone_and_unknown_ones_are_named(csms, station):
 
 def test_what_is_not_allowed_is_rejected_and_alters_nothing(csms, station):
     station()
-    registered(csms)
+    csms.registered()
     before = get(csms)
     for key, value in WRONG:
-        assert change(csms, key, value) == "Rejected", (key, value)
+        assert csms.change(key, value) == "Rejected", (key, value)
     for key in [*READ_ONLY.split(), "StopTransactionOnEVSideDisconnect"]:
-        assert change(csms, key, before[key][0]) == "Rejected", key
+        assert csms.change(key, before[key][0]) == "Rejected", key
     for key in ("NoSuchKey", "", "HeartbeatInterval "):
-        assert change(csms, key, "1") == "NotSupported", key
+        assert csms.change(key, "1") == "NotSupported", key
     assert get(csms) == before
 
 
 def test_a_value_of_more_than_500_characters_is_an_error_of_the_call(csms, station):
     station()
-    registered(csms)
+    csms.registered()
     with pytest.raises(CallFailed) as failed:
         csms.call("ChangeConfiguration", {"key": "CpoName", "value": "x" * 501}, check=False)
     assert failed.value.code == "TypeConstraintViolation"
@@ -159,8 +137,8 @@ def test_a_value_of_more_than_500_characters_is_an_error_of_the_call(csms, stati
 
 def test_a_heartbeat_interval_that_is_changed_takes_effect_at_once(csms, station):
     station()
-    registered(csms)
-    assert change(csms, "heartbeatinterval", "1") == "Accepted"
+    csms.registered()
+    assert csms.change("heartbeatinterval", "1") == "Accepted"
     csms.wait_for("Heartbeat", count=2)
 
 
@@ -170,41 +148,41 @@ def test_a_heartbeat_interval_that_is_changed_takes_effect_at_once(csms, station
 def test_every_key_that_may_be_written_takes_a_value_and_keeps_it_over_a_power_cut(csms, station):
     csms.interval = 0
     box = station()
-    registered(csms)
+    csms.registered()
     for key, value in WRITABLE.items():
-        assert change(csms, key, value) == "Accepted", key
+        assert csms.change(key, value) == "Accepted", key
     wanted = {key: (value, False) for key, value in WRITABLE.items()}
     assert get(csms, *WRITABLE) == wanted
     box.power(on=False)
     csms.wait_gone()
     box.power(on=True)
-    registered(csms, 2)
+    csms.registered(2)
     assert get(csms, *WRITABLE) == wanted
 
 
 def test_a_power_cut_in_a_change_leaves_the_old_value_or_the_new_one(csms, station):
     box = station(ocpp={"ConnectionTimeOut": 33, "CpoName": "me"})
-    registered(csms)
+    csms.registered()
     box.power(at_write=1)
     csms.send('[2,"cut","ChangeConfiguration",{"key":"ConnectionTimeOut","value":"44"}]')
     box.wait_for(lambda state: not state["power"], 10)
     csms.wait_gone()
     box.power(on=True)
-    registered(csms, 2)
+    csms.registered(2)
     found = get(csms, "ConnectionTimeOut", "CpoName")
     assert found["CpoName"][0] == "me" and found["ConnectionTimeOut"][0] in ("33", "44")
-    assert change(csms, "ConnectionTimeOut", "55") == "Accepted"
+    assert csms.change("ConnectionTimeOut", "55") == "Accepted"
 
 
 def test_a_flash_that_refuses_rejects_the_change(csms, station):
     box = station()
-    registered(csms)
+    csms.registered()
     box.fault("flash_error")
-    assert change(csms, "ConnectionTimeOut", "44") == "Rejected"
+    assert csms.change("ConnectionTimeOut", "44") == "Rejected"
     assert box.log(code="not_stored")
     box.clear("flash_error")
     assert get(csms, "ConnectionTimeOut")["ConnectionTimeOut"][0] == "60"
-    assert change(csms, "ConnectionTimeOut", "44") == "Accepted"
+    assert csms.change("ConnectionTimeOut", "44") == "Accepted"
 
 
 # 49: the key
@@ -215,10 +193,10 @@ def test_a_flash_that_refuses_rejects_the_change(csms, station):
 )
 def test_the_authorization_key_is_used_and_never_shown(csms, station, text, password):
     box = station()
-    registered(csms)
+    csms.registered()
     for wrong in ("short", "x" * 41, "with a blank in it"):
-        assert change(csms, "AuthorizationKey", wrong) == "Rejected"
-    assert change(csms, "authorizationKEY", text) == "Accepted"
+        assert csms.change("AuthorizationKey", wrong) == "Rejected"
+    assert csms.change("authorizationKEY", text) == "Accepted"
     csms.wait_handshakes(2)
     login = base64.b64encode(b"SIM-1:" + password).decode()
     assert csms.handshakes[1].headers["Authorization"] == "Basic " + login
@@ -226,7 +204,7 @@ def test_the_authorization_key_is_used_and_never_shown(csms, station, text, pass
     assert "AuthorizationKey" not in get(csms)
     answer = csms.call("GetConfiguration", {"key": ["AuthorizationKey"]})
     assert answer["configurationKey"] == [{"key": "AuthorizationKey", "readonly": False}]
-    app = Patient(box)
+    app = LiveClient(box)
     assert app.connect()
     app.login()
     shown = {

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import pytest
-from talk import registered
 
 REGISTER = "Energy.Active.Import.Register"
 ALL = {
@@ -44,12 +43,12 @@ def names(message):
 
 
 def change(csms, key, value):
-    assert csms.call("ChangeConfiguration", {"key": key, "value": value}) == {"status": "Accepted"}
+    assert csms.change(key, value) == "Accepted"
 
 
 def charging(csms, box, amperes=16):
     """Plug in a car, and wait until it charges and the central system knows the transaction."""
-    registered(csms)
+    csms.registered()
     box.plug(max_a=amperes)
     box.wait_for(lambda state: state["car"]["draw_a"][0] > 6, 10)
     csms.wait_for("StartTransaction")
@@ -59,6 +58,15 @@ def charging(csms, box, amperes=16):
 def reading(value):
     assert value["measurand"] == REGISTER
     return int(value["value"])
+
+
+def turned_off(csms, key):
+    """Set an interval to 0, and see that no more values come: a heartbeat that is due later shows it."""
+    change(csms, key, "0")
+    mark = csms.mark()
+    change(csms, "HeartbeatInterval", "3")
+    csms.wait_for("Heartbeat", since=mark)
+    assert not csms.seen("MeterValues", since=mark)
 
 
 def registers(csms):
@@ -129,11 +137,7 @@ def test_interval_and_list_may_change_while_a_car_charges(csms, station):
     assert names(first) == ["Voltage"]
     change(csms, "MeterValuesSampledData", f"Current.Import.L1,{REGISTER}")
     csms.wait_for("MeterValues", lambda payload: len(payload["meterValue"][0]["sampledValue"]) == 2)
-    change(csms, "MeterValueSampleInterval", "0")
-    mark = csms.mark()
-    change(csms, "HeartbeatInterval", "3")
-    csms.wait_for("Heartbeat", since=mark)
-    assert not csms.seen("MeterValues", since=mark)
+    turned_off(csms, "MeterValueSampleInterval")
 
 
 # 51: clock-aligned
@@ -148,7 +152,7 @@ def test_aligned_values_lie_on_the_grid_and_name_the_transaction_that_ran(csms, 
             "MeterValuesSampledData": REGISTER,
         }
     )
-    registered(csms)
+    csms.registered()
     csms.wait_for("MeterValues", lambda payload: "transactionId" not in payload)
     box.plug(max_a=16)
     begin = csms.wait_for("StartTransaction").payload["timestamp"]
@@ -173,14 +177,10 @@ def test_aligned_values_lie_on_the_grid_and_name_the_transaction_that_ran(csms, 
 
 def test_the_aligned_stream_is_turned_on_and_off_live(csms, station):
     station()
-    registered(csms)
+    csms.registered()
     change(csms, "ClockAlignedDataInterval", "2")
     csms.wait_for("MeterValues", count=2)
-    change(csms, "ClockAlignedDataInterval", "0")
-    mark = csms.mark()
-    change(csms, "HeartbeatInterval", "5")
-    csms.wait_for("Heartbeat", since=mark)
-    assert not csms.seen("MeterValues", since=mark)
+    turned_off(csms, "ClockAlignedDataInterval")
 
 
 # 52: data of the stop
@@ -300,6 +300,6 @@ def test_energy_that_no_value_told_is_in_the_stop_after_a_power_cut(central, sta
     box.power(on=True)
     stop = csms.wait_for("StopTransaction").payload
     assert stop["reason"] == "PowerLoss" and stop["meterStop"] > kept * 0.4
-    registered(csms, 2)
+    csms.registered(2)
     box.plug(max_a=32)
     assert csms.wait_for("StartTransaction", count=2).payload["meterStart"] == stop["meterStop"]

@@ -39,13 +39,6 @@ def plugged(bay: Bay) -> Bay:
     return bay
 
 
-def whole(csms: Csms, status: str, since: int = 0) -> None:
-    """Wait for that status of connector 0."""
-    csms.wait_for(
-        "StatusNotification", lambda payload: (payload["connectorId"], payload["status"]) == (0, status), since=since
-    )
-
-
 # -- start and stop -------------------------------------------------------------------------------------
 
 
@@ -326,7 +319,7 @@ def test_a_connector_out_of_service_stays_so_over_a_restart(bay, csms):
     here.box.power(on=True)
     here.heard("Unavailable", since)
     assert here.statuses(since) == ["Unavailable"]
-    whole(csms, "Available", since)
+    csms.heard("Available", since, connector=0)
     here.box.plug()
     here.tap()
     here.logged("card_refused", "out of service")
@@ -369,7 +362,7 @@ def test_what_is_scheduled_is_taken_back_by_the_opposite(bay, csms):
 
 def test_what_is_scheduled_survives_a_power_cut(bay, csms):
     """43 and 60: the interrupted session goes on, and the connector goes out of service after it."""
-    here = bay({"restart_delay_max_s": 0})
+    here = bay()
     here.charge()
     assert availability(csms, "Inoperative") == "Scheduled"
     since = csms.mark()
@@ -419,11 +412,11 @@ def test_connector_0_stands_for_all_of_them(bay, csms):
     """43."""
     here = bay()
     assert availability(csms, "Inoperative", 0) == "Accepted"
-    whole(csms, "Unavailable")
+    csms.heard("Unavailable", connector=0)
     here.heard("Unavailable")
     since = csms.mark()
     assert availability(csms, "Operative", 0) == "Accepted"
-    whole(csms, "Available", since)
+    csms.heard("Available", since, connector=0)
     here.heard("Available", since)
 
 
@@ -461,11 +454,11 @@ def test_another_heartbeat_interval_counts_at_once(bay, csms):
     here = bay()
     assert not csms.seen("Heartbeat")
     begin = here.uptime()
-    assert csms.call("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "2"}) == ACCEPTED
+    assert csms.change("HeartbeatInterval", "2") == "Accepted"
     csms.wait_for("Heartbeat", count=3)
     assert here.uptime() >= begin + 6
-    assert csms.call("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "3600"}) == ACCEPTED
+    assert csms.change("HeartbeatInterval", "3600") == "Accepted"
     count = len(csms.seen("Heartbeat"))
     here.passes(6)
     assert len(csms.seen("Heartbeat")) <= count + 1 and len(csms.handshakes) == 1
-    assert csms.call("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "0"}) == REJECTED
+    assert csms.change("HeartbeatInterval", "0") == "Rejected"

@@ -1,15 +1,10 @@
 """Sessions of the whole wallbox as a central system sees them (R3, R25, R43)."""
 
 import pytest
-from bay import CARD, OTHER_CARD, THIRD_CARD, Bay
+from bay import CARD, OTHER_CARD, THIRD_CARD
 from csms import SILENCE, Csms
 
 SAME_GROUP = {"status": "Accepted", "parentIdTag": "FAMILY"}
-
-
-def refused(bay: Bay, words: str, count: int = 1) -> None:
-    """Wait until the box has refused a card for that reason."""
-    bay.logged("card_refused", words, count)
 
 
 # -- begin --------------------------------------------------------------------------------------------
@@ -130,9 +125,9 @@ def test_a_foreign_card_does_not_end_the_session(bay, csms):
     csms.tags.update({CARD: SAME_GROUP, THIRD_CARD: {"status": "Accepted", "parentIdTag": "NEIGHBOURS"}})
     here = bay()
     number = here.charge()["id"]
-    for count, card in enumerate((OTHER_CARD, THIRD_CARD), 1):
+    for card in (OTHER_CARD, THIRD_CARD):
         here.tap(card)
-        refused(here, "another card or the backend started this session", count)
+        here.refused(card, "another card or the backend started this session")
     assert here.contactor_closed() and here.box.state()["session"]["authorised"]
     here.tap()
     assert here.stopped(number)["stopTag"] == CARD
@@ -156,7 +151,7 @@ def test_a_session_cannot_be_configured_to_outlive_its_car(bay, csms):
     here = bay()
     listed = csms.call("GetConfiguration", {"key": [key]})["configurationKey"]
     assert listed == [{"key": key, "readonly": True, "value": "true"}]
-    assert csms.call("ChangeConfiguration", {"key": key, "value": "false"}) == {"status": "Rejected"}
+    assert csms.change(key, "false") == "Rejected"
     number = here.charge()["id"]
     since = csms.mark()
     here.box.unplug()
@@ -200,7 +195,7 @@ def test_without_that_a_known_card_waits_for_the_answer(bay, csms):
     csms.tags[CARD] = {"status": "Blocked"}
     here.box.plug()
     here.tap()
-    refused(here, "Blocked")
+    here.refused(CARD, "Blocked")
     assert len(csms.seen("StartTransaction")) == 1 and not here.contactor_closed()
 
 
@@ -213,7 +208,7 @@ def test_a_card_that_the_central_system_refuses_starts_nothing(bay, csms):
         card = f"0400000{number}"
         csms.tags[card] = {"status": status}
         here.tap(card)
-        refused(here, status)
+        here.refused(card, status)
         state = here.box.state()
         assert not state["contactor"]["closed"] and not state["session"]["active"]
     # A good one starts after that, so nothing more came of the others.
@@ -397,7 +392,7 @@ def test_a_wallbox_with_a_fault_refuses_cards(bay, csms):
     here.heard("Faulted", errorCode="HighTemperature", vendorErrorCode="temperature_sensor", vendorId="wallbox")
     here.box.plug()
     here.tap()
-    refused(here, "there is a fault")
+    here.refused(CARD, "there is a fault")
     state = here.box.state()
     assert not state["contactor"]["closed"] and not state["session"]["active"]
     assert not csms.seen("Authorize") and not csms.seen("StartTransaction")
@@ -522,12 +517,12 @@ def test_cards_of_the_box_itself_are_asked_for_too(bay, csms):
     csms.tags[CARD] = {"status": "Blocked"}
     here.box.plug()
     here.tap(CARD)
-    refused(here, "Blocked")
+    here.refused(CARD, "Blocked")
     assert not here.contactor_closed()
     csms.tags.clear()
     assert csms.wait_for("Authorize").payload == {"idTag": CARD}
     here.tap(CARD)
     here.heard("Charging")
     here.tap(setup)
-    refused(here, "a car is connected")
+    here.refused(setup, "a car is connected")
     assert here.running()["idTag"] == CARD and len(csms.seen("Authorize")) == 2

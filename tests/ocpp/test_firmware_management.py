@@ -38,26 +38,17 @@ def servers() -> Iterator[FileServers]:
 def box(csms: Csms, station: Callable[..., Simulator]) -> Simulator:
     """A wallbox that the central system knows already."""
     started = station(settings=PROMPT)
-    ready(csms)
+    csms.registered()
     return started
-
-
-def ready(csms: Csms) -> None:
-    csms.wait_for("StatusNotification", lambda payload: payload["connectorId"] == 1)
 
 
 def told(csms: Csms, action: str) -> list[str]:
     return [one.payload["status"] for one in csms.seen(action)]
 
 
-def at(csms: Csms, seconds: float = 0) -> str:
-    """A time on the clock that the box was told."""
-    return (csms.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def order(csms: Csms, location: str, after_s: float = PAST, **more: Any) -> None:
     """Tell the box to update its firmware."""
-    payload = {"location": location, "retrieveDate": at(csms, after_s), **more}
+    payload = {"location": location, "retrieveDate": csms.in_seconds(after_s), **more}
     assert csms.call("UpdateFirmware", payload) == {}
 
 
@@ -71,7 +62,7 @@ def wait_status(csms: Csms, action: str, status: str) -> float:
 @pytest.mark.parametrize("scheme", ["http", "ftp"])
 def test_diagnostics_are_uploaded_and_hold_the_log_but_no_key(csms, station, servers, scheme):
     box = station(settings={"ocpp_password": KEY}, ocpp={"AuthorizationKey": "fedcba9876543210"})
-    ready(csms)
+    csms.registered()
     answer = csms.call("GetDiagnostics", {"location": getattr(servers, scheme) + "/up"})
     wait_status(csms, "DiagnosticsStatusNotification", "Uploaded")
     assert told(csms, "DiagnosticsStatusNotification") == ["Uploading", "Uploaded"]
@@ -109,7 +100,7 @@ def test_a_security_log_is_uploaded_and_names_its_request(csms, box, servers):
     ]
     assert b"StartupOfTheDevice" in servers.files.received["/up/" + answer["filename"]]
     # Of a span in which nothing happened there is nothing to tell.
-    log["oldestTimestamp"] = at(csms, 3600)
+    log["oldestTimestamp"] = csms.in_seconds(3600)
     csms.call("GetLog", {"logType": "SecurityLog", "requestId": 8, "log": log})
     csms.wait_for("LogStatusNotification", lambda payload: payload == {"status": "Uploaded", "requestId": 8})
     assert servers.files.received["/up/" + answer["filename"]] == b""
@@ -239,7 +230,7 @@ def test_an_update_goes_on_after_a_power_cut(csms, box, servers):
     box.reset()
     mark = csms.mark()
     csms.wait_for("BootNotification", since=mark)
-    csms.wait_for("StatusNotification", lambda payload: payload["connectorId"] == 1, since=mark)
+    csms.registered(since=mark)
     assert not csms.seen("FirmwareStatusNotification", since=mark)
     assert len(servers.files.requests) == 2
 
@@ -287,14 +278,14 @@ def maker(tmp_path: Path) -> Maker:
 @pytest.fixture
 def trusting_box(csms: Csms, station: Callable[..., Simulator], maker: Maker) -> Simulator:
     started = station(settings={**PROMPT, "ocpp_certificates": {"manufacturer": maker.authority.ca.read_text()}})
-    ready(csms)
+    csms.registered()
     return started
 
 
 def signed(csms: Csms, location: str, signature: str, certificate: Path, after_s: float = PAST, **times: str) -> dict:
     firmware = {
         "location": location,
-        "retrieveDateTime": at(csms, after_s),
+        "retrieveDateTime": csms.in_seconds(after_s),
         "signingCertificate": certificate.read_text(),
         "signature": signature,
         **times,
@@ -358,7 +349,7 @@ def test_a_manufacturers_root_from_the_central_system_is_trusted(csms, box, serv
 
 
 def test_a_signed_firmware_waits_for_its_times_and_says_so(csms, trusting_box, servers, maker):
-    times = {"installDateTime": at(csms, 10)}
+    times = {"installDateTime": csms.in_seconds(10)}
     due = csms.now() + timedelta(seconds=10)
     assert signed(csms, servers.http + NAME, maker.sign(FIRMWARE), maker.certificate, 4, **times) == {
         "status": "Accepted"

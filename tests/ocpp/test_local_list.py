@@ -1,8 +1,8 @@
 """Local list, authorization cache and what decides without the central system (R3, R25, R27)."""
 
 import pytest
+from bay import Bay
 from csms import SILENCE, CallFailed, Gone
-from spot import QUIET, Spot
 
 ANN, BEN, CID, DAN, EVE = "04A11A01", "04B22B02", "04C33C03", "04D44D04", "04E55E05"
 GOOD = {"status": "Accepted"}
@@ -11,34 +11,24 @@ DAY_S = 86_400
 PAST = "2020-01-01T00:00:00Z"
 
 
-@pytest.fixture
-def spot(csms, station):
-    """Return a function that starts a wallbox with access control; it takes OCPP keys."""
-
-    def start(**ocpp) -> Spot:
-        return Spot(csms, station({"access_control": True, **QUIET}, ocpp))
-
-    return start
-
-
 def entry(tag: str, info: dict | None = GOOD) -> dict:
     return {"idTag": tag} if info is None else {"idTag": tag, "idTagInfo": info}
 
 
-def send(here: Spot, version: int, *entries: dict, kind: str = "Full") -> str:
+def send(here: Bay, version: int, *entries: dict, kind: str = "Full") -> str:
     return here.say("SendLocalList", listVersion=version, updateType=kind, localAuthorizationList=list(entries))
 
 
-def version(here: Spot) -> int:
+def version(here: Bay) -> int:
     return here.csms.call("GetLocalListVersion")["listVersion"]
 
 
-def asked(here: Spot, since: int = 0) -> list[str]:
+def asked(here: Bay, since: int = 0) -> list[str]:
     """Of which cards the central system was asked."""
     return [one.payload["idTag"] for one in here.csms.seen("Authorize", since=since)]
 
 
-def charges(here: Spot, uid: str) -> None:
+def charges(here: Bay, uid: str) -> None:
     """The card permits a charge; then the car leaves."""
     here.plug()
     here.tap(uid)
@@ -49,9 +39,9 @@ def charges(here: Spot, uid: str) -> None:
 # -- the list itself ---------------------------------------------------------------------------------
 
 
-def test_a_full_list_replaces_what_was_there_and_survives_a_power_cut(spot):
+def test_a_full_list_replaces_what_was_there_and_survives_a_power_cut(bay):
     """65."""
-    here = spot()
+    here = bay()
     assert version(here) == 0
     assert send(here, 7, entry(ANN), entry(BEN)) == "Accepted" and version(here) == 7
     # A full list may have any version, a lower one too (OCPP 1.6, 5.15).
@@ -64,9 +54,9 @@ def test_a_full_list_replaces_what_was_there_and_survives_a_power_cut(spot):
     charges(here, CID)
 
 
-def test_a_differential_update_adds_changes_and_removes(spot):
+def test_a_differential_update_adds_changes_and_removes(bay):
     """65."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN), entry(BEN), entry(CID)) == "Accepted"
     changes = (entry(BEN, {"status": "Blocked"}), entry(CID, None), entry(DAN))
     assert send(here, 2, *changes, kind="Differential") == "Accepted" and version(here) == 2
@@ -78,9 +68,9 @@ def test_a_differential_update_adds_changes_and_removes(spot):
     charges(here, DAN)
 
 
-def test_a_differential_update_of_an_old_version_is_a_mismatch_and_changes_nothing(spot):
+def test_a_differential_update_of_an_old_version_is_a_mismatch_and_changes_nothing(bay):
     """65."""
-    here = spot()
+    here = bay()
     assert send(here, 5, entry(ANN)) == "Accepted"
     for old in (5, 4):
         assert send(here, old, entry(ANN, None), entry(BEN), kind="Differential") == "VersionMismatch"
@@ -91,9 +81,9 @@ def test_a_differential_update_of_an_old_version_is_a_mismatch_and_changes_nothi
     charges(here, ANN)
 
 
-def test_an_emptied_list_has_version_0(spot):
+def test_an_emptied_list_has_version_0(bay):
     """65."""
-    here = spot()
+    here = bay()
     assert send(here, 3, entry(ANN), entry(BEN)) == "Accepted"
     assert send(here, 4, entry(ANN, None), entry(BEN, None), kind="Differential") == "Accepted"
     assert version(here) == 0
@@ -101,9 +91,9 @@ def test_an_emptied_list_has_version_0(spot):
     assert here.say("SendLocalList", listVersion=10, updateType="Full") == "Accepted" and version(here) == 0
 
 
-def test_a_list_that_is_too_long_fails_and_the_old_one_stays(spot):
+def test_a_list_that_is_too_long_fails_and_the_old_one_stays(bay):
     """65: too many in one message, too many in all; a faulty update is taken no better."""
-    here = spot(SendLocalListMaxLength=2, LocalAuthListMaxLength=3)
+    here = bay(ocpp={"SendLocalListMaxLength": 2, "LocalAuthListMaxLength": 3})
     assert send(here, 1, entry(ANN), entry(BEN)) == "Accepted"
     assert send(here, 2, entry(CID), entry(DAN), entry(EVE)) == "Failed"
     assert send(here, 2, entry(CID), entry(DAN), kind="Differential") == "Failed"
@@ -118,9 +108,9 @@ def test_a_list_that_is_too_long_fails_and_the_old_one_stays(spot):
 
 
 @pytest.mark.parametrize("keys", [{"LocalAuthListEnabled": False}, {"SupportedFeatureProfiles": "Core,RemoteTrigger"}])
-def test_without_a_list_the_version_is_minus_1_and_an_update_is_not_supported(spot, keys):
+def test_without_a_list_the_version_is_minus_1_and_an_update_is_not_supported(bay, keys):
     """65."""
-    here = spot(**keys)
+    here = bay(ocpp=keys)
     assert version(here) == -1
     assert send(here, 1, entry(ANN)) == "NotSupported"
     here.go_offline()
@@ -128,21 +118,21 @@ def test_without_a_list_the_version_is_minus_1_and_an_update_is_not_supported(sp
     here.refused(ANN, "Invalid")
 
 
-def test_a_list_that_is_switched_off_counts_no_more_and_is_there_when_it_is_back(spot):
+def test_a_list_that_is_switched_off_counts_no_more_and_is_there_when_it_is_back(bay):
     """65."""
-    here = spot()
+    here = bay()
     assert send(here, 6, entry(ANN)) == "Accepted"
-    assert here.say("ChangeConfiguration", key="LocalAuthListEnabled", value="false") == "Accepted"
+    assert here.csms.change("LocalAuthListEnabled", "false") == "Accepted"
     assert version(here) == -1
-    assert here.say("ChangeConfiguration", key="LocalAuthListEnabled", value="true") == "Accepted"
+    assert here.csms.change("LocalAuthListEnabled", "true") == "Accepted"
     assert version(here) == 6
     here.go_offline()
     charges(here, ANN)
 
 
-def test_flash_that_refuses_fails_an_update_and_the_old_list_stays(spot):
+def test_flash_that_refuses_fails_an_update_and_the_old_list_stays(bay):
     """65."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN)) == "Accepted"
     here.box.fault("flash_error")
     assert send(here, 2, entry(BEN)) == "Failed"
@@ -151,9 +141,9 @@ def test_flash_that_refuses_fails_an_update_and_the_old_list_stays(spot):
     assert send(here, 3, entry(CID)) == "Accepted" and version(here) == 3
 
 
-def test_a_power_cut_amid_an_update_leaves_the_old_list_or_the_new_one(spot):
+def test_a_power_cut_amid_an_update_leaves_the_old_list_or_the_new_one(bay):
     """65: at each write to flash that an update takes."""
-    here = spot()
+    here = bay()
     old = [entry(f"0400{number:04X}") for number in range(20)]
     seen = set()
     for write in range(1, 9):
@@ -165,7 +155,7 @@ def test_a_power_cut_amid_an_update_leaves_the_old_list_or_the_new_one(spot):
         except (Gone, TimeoutError):
             since = here.csms.mark()
             here.box.power(True)
-            here.csms.wait_for("StatusNotification", lambda payload: payload["connectorId"] == 1, since=since)
+            here.csms.registered(since=since)
         else:
             # The update takes fewer writes: no cut from now on.
             here.box.power(at_write=1000)
@@ -176,9 +166,9 @@ def test_a_power_cut_amid_an_update_leaves_the_old_list_or_the_new_one(spot):
     charges(here, BEN)
 
 
-def test_cards_are_listed_whatever_the_case_of_their_letters(spot):
+def test_cards_are_listed_whatever_the_case_of_their_letters(bay):
     """65: idTags are CiStrings (OCPP 1.6, 7.22)."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN.lower())) == "Accepted"
     here.go_offline()
     charges(here, ANN)
@@ -186,10 +176,10 @@ def test_cards_are_listed_whatever_the_case_of_their_letters(spot):
     assert here.started()["idTag"].upper() == ANN
 
 
-def test_a_list_as_long_as_allowed_comes_in_two_messages_and_its_last_card_is_known(spot):
+def test_a_list_as_long_as_allowed_comes_in_two_messages_and_its_last_card_is_known(bay):
     """65: a hundred cards with everything that can be said of them."""
-    here = spot()
-    info = {"status": "Accepted", "parentIdTag": "P" * 20, "expiryDate": here.in_seconds(DAY_S)}
+    here = bay()
+    info = {"status": "Accepted", "parentIdTag": "P" * 20, "expiryDate": here.csms.in_seconds(DAY_S)}
     cards = [entry(f"04{number:012X}", info) for number in range(100)]
     assert send(here, 1, *cards[:50]) == "Accepted"
     assert send(here, 2, *cards[50:], kind="Differential") == "Accepted"
@@ -204,9 +194,9 @@ def test_a_list_as_long_as_allowed_comes_in_two_messages_and_its_last_card_is_kn
 # -- offline ---------------------------------------------------------------------------------------
 
 
-def test_offline_an_unknown_card_charges_only_if_it_is_allowed_to_and_a_bad_one_never(spot):
+def test_offline_an_unknown_card_charges_only_if_it_is_allowed_to_and_a_bad_one_never(bay):
     """65 and 55: what the list says of a card counts more than AllowOfflineTxForUnknownId."""
-    here = spot(AllowOfflineTxForUnknownId=True)
+    here = bay(ocpp={"AllowOfflineTxForUnknownId": True})
     blocked, old = {"status": "Blocked"}, {"status": "Accepted", "expiryDate": PAST}
     assert send(here, 1, entry(BEN, blocked), entry(CID, old)) == "Accepted"
     here.go_offline()
@@ -222,10 +212,10 @@ def test_offline_an_unknown_card_charges_only_if_it_is_allowed_to_and_a_bad_one_
     assert asked(here) == []
 
 
-def test_offline_a_listed_card_expires_as_the_clock_goes_on(spot):
+def test_offline_a_listed_card_expires_as_the_clock_goes_on(bay):
     """65."""
-    here = spot()
-    assert send(here, 1, entry(ANN, {"status": "Accepted", "expiryDate": here.in_seconds(3600)})) == "Accepted"
+    here = bay()
+    assert send(here, 1, entry(ANN, {"status": "Accepted", "expiryDate": here.csms.in_seconds(3600)})) == "Accepted"
     here.go_offline()
     charges(here, ANN)
     here.pass_hours(2)
@@ -233,9 +223,9 @@ def test_offline_a_listed_card_expires_as_the_clock_goes_on(spot):
     here.refused(ANN, "Expired")
 
 
-def test_without_local_authorize_offline_no_list_permits_a_charge(spot):
+def test_without_local_authorize_offline_no_list_permits_a_charge(bay):
     """65."""
-    here = spot(LocalAuthorizeOffline=False)
+    here = bay(ocpp={"LocalAuthorizeOffline": False})
     assert send(here, 1, entry(ANN)) == "Accepted"
     here.go_offline()
     here.plug()
@@ -247,9 +237,9 @@ def test_without_local_authorize_offline_no_list_permits_a_charge(spot):
     assert asked(here) == [ANN]
 
 
-def test_a_card_of_the_box_itself_counts_offline_alone(spot):
+def test_a_card_of_the_box_itself_counts_offline_alone(bay):
     """65: cards registered with the setup card are the box's own list (R17); online the central system decides."""
-    here = spot()
+    here = bay()
     here.tap("04A1B2C3D4E5F6")
     here.logged("registration_on")
     here.tap(ANN)
@@ -265,9 +255,9 @@ def test_a_card_of_the_box_itself_counts_offline_alone(spot):
 
 
 @pytest.mark.parametrize("answer", [SILENCE, CallFailed("InternalError")], ids=["silence", "error"])
-def test_an_authorize_without_an_answer_is_decided_as_if_offline(spot, answer):
+def test_an_authorize_without_an_answer_is_decided_as_if_offline(bay, answer):
     """65."""
-    here = spot(MessageTimeout=5)
+    here = bay(ocpp={"MessageTimeout": 5})
     assert send(here, 1, entry(ANN)) == "Accepted"
     here.csms.answer("Authorize", answer)
     here.tap(BEN)
@@ -281,9 +271,9 @@ def test_an_authorize_without_an_answer_is_decided_as_if_offline(spot, answer):
 # -- before the central system is asked --------------------------------------------------------------
 
 
-def test_a_listed_card_starts_at_once_where_that_is_wanted(spot):
+def test_a_listed_card_starts_at_once_where_that_is_wanted(bay):
     """24: LocalPreAuthorize waits for no Authorize; a listed card that is not Accepted is asked about."""
-    here = spot(LocalPreAuthorize=True)
+    here = bay(ocpp={"LocalPreAuthorize": True})
     assert send(here, 1, entry(ANN), entry(BEN, {"status": "Blocked"})) == "Accepted"
     here.csms.answer("Authorize", SILENCE)
     here.charge(ANN)
@@ -296,9 +286,9 @@ def test_a_listed_card_starts_at_once_where_that_is_wanted(spot):
     assert asked(here) == [BEN]
 
 
-def test_without_local_pre_authorize_a_listed_card_is_asked_about(spot):
+def test_without_local_pre_authorize_a_listed_card_is_asked_about(bay):
     """24: and nothing charges before the answer."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN)) == "Accepted"
     here.csms.answer("Authorize", SILENCE)
     here.plug()
@@ -310,9 +300,9 @@ def test_without_local_pre_authorize_a_listed_card_is_asked_about(spot):
     assert state["why"]["code"] == "no_card" and not state["contactor"]["commanded"]
 
 
-def test_a_cached_card_starts_at_once_until_the_cache_is_cleared(spot):
+def test_a_cached_card_starts_at_once_until_the_cache_is_cleared(bay):
     """24."""
-    here = spot(LocalPreAuthorize=True)
+    here = bay(ocpp={"LocalPreAuthorize": True})
     here.charge(ANN)
     here.leave()
     here.charge(ANN)
@@ -323,9 +313,9 @@ def test_a_cached_card_starts_at_once_until_the_cache_is_cleared(spot):
     assert asked(here) == [ANN, ANN]
 
 
-def test_without_a_cache_nothing_is_remembered_and_there_is_nothing_to_clear(spot):
+def test_without_a_cache_nothing_is_remembered_and_there_is_nothing_to_clear(bay):
     """24, and errata 3.23 of OCPP 1.6."""
-    here = spot(LocalPreAuthorize=True, AuthorizationCacheEnabled=False)
+    here = bay(ocpp={"LocalPreAuthorize": True, "AuthorizationCacheEnabled": False})
     here.charge(ANN)
     here.leave()
     assert here.say("ClearCache") == "Rejected"
@@ -337,9 +327,9 @@ def test_without_a_cache_nothing_is_remembered_and_there_is_nothing_to_clear(spo
     assert asked(here) == [ANN, ANN]
 
 
-def test_the_cache_survives_a_power_cut(spot):
+def test_the_cache_survives_a_power_cut(bay):
     """24."""
-    here = spot()
+    here = bay()
     here.charge(ANN)
     here.leave()
     here.restart()
@@ -347,24 +337,24 @@ def test_the_cache_survives_a_power_cut(spot):
     charges(here, ANN)
 
 
-def test_a_card_that_a_start_found_blocked_is_refused_offline(spot):
+def test_a_card_that_a_start_found_blocked_is_refused_offline(bay):
     """24: the cache learns from every answer, for better and worse."""
-    here = spot(AllowOfflineTxForUnknownId=True)
+    here = bay(ocpp={"AllowOfflineTxForUnknownId": True})
     here.csms.answer("Authorize", {"idTagInfo": GOOD})
     here.csms.tags[ANN] = {"status": "Blocked"}
     since = here.csms.mark()
     here.plug()
     here.tap(ANN)
-    assert here.stopped(since)["reason"] == "DeAuthorized"
+    assert here.csms.wait_for("StopTransaction", since=since).payload["reason"] == "DeAuthorized"
     here.leave()
     here.go_offline()
     here.tap(ANN)
     here.refused(ANN, "Blocked")
 
 
-def test_a_listed_card_never_enters_the_cache(spot):
+def test_a_listed_card_never_enters_the_cache(bay):
     """65: OCPP 1.6, 3.5.3."""
-    here = spot()
+    here = bay()
     here.charge(BEN)
     here.leave()
     assert send(here, 1, entry(ANN), entry(BEN)) == "Accepted"
@@ -380,16 +370,16 @@ def test_a_listed_card_never_enters_the_cache(spot):
 # -- list and central system contradict each other -----------------------------------------------------
 
 
-def conflict(here: Spot, since: int = 0) -> None:
+def conflict(here: Bay, since: int = 0) -> None:
     told = here.csms.wait_for(
         "StatusNotification", lambda payload: payload["errorCode"] == "LocalListConflict", since=since
     )
     assert told.payload["connectorId"] == 0 and told.payload["status"] == "Available"
 
 
-def test_a_card_that_is_listed_as_good_and_refused_is_told_as_a_conflict(spot):
+def test_a_card_that_is_listed_as_good_and_refused_is_told_as_a_conflict(bay):
     """66: by an Authorize."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN), entry(BEN, {"status": "Blocked"})) == "Accepted"
     here.csms.tags[ANN] = {"status": "Invalid"}
     here.plug()
@@ -404,9 +394,9 @@ def test_a_card_that_is_listed_as_good_and_refused_is_told_as_a_conflict(spot):
     assert here.started(since)["idTag"] == BEN
 
 
-def test_a_start_that_contradicts_the_list_is_told_and_ends_the_charge(spot):
+def test_a_start_that_contradicts_the_list_is_told_and_ends_the_charge(bay):
     """66: by a StartTransaction, of a charge that began offline."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN)) == "Accepted"
     here.csms.tags[ANN] = {"status": "Blocked"}
     here.go_offline()
@@ -415,13 +405,13 @@ def test_a_start_that_contradicts_the_list_is_told_and_ends_the_charge(spot):
     here.until(lambda state: state["contactor"]["closed"])
     here.go_online()
     conflict(here)
-    assert here.stopped()["reason"] == "DeAuthorized"
+    assert here.csms.wait_for("StopTransaction").payload["reason"] == "DeAuthorized"
     here.until(lambda state: not state["contactor"]["closed"])
 
 
-def test_list_and_central_system_that_agree_are_no_conflict(spot):
+def test_list_and_central_system_that_agree_are_no_conflict(bay):
     """66."""
-    here = spot()
+    here = bay()
     assert send(here, 1, entry(ANN), entry(BEN, {"status": "Blocked"})) == "Accepted"
     here.csms.tags[BEN] = {"status": "Expired"}
     here.tap(BEN)
@@ -434,9 +424,9 @@ def test_list_and_central_system_that_agree_are_no_conflict(spot):
 # -- groups ------------------------------------------------------------------------------------------
 
 
-def test_another_card_of_the_same_parent_ends_a_charge_and_a_stranger_does_not(spot):
+def test_another_card_of_the_same_parent_ends_a_charge_and_a_stranger_does_not(bay):
     """65: parents as the central system tells them; the stop names who ended it."""
-    here = spot()
+    here = bay()
     here.csms.tags.update({ANN: FAMILY, BEN: FAMILY, CID: {"status": "Accepted", "parentIdTag": "OTHERS"}})
     here.charge(ANN)
     for stranger in (CID, DAN):
@@ -444,14 +434,14 @@ def test_another_card_of_the_same_parent_ends_a_charge_and_a_stranger_does_not(s
         here.refused(stranger)
     assert here.box.state()["contactor"]["closed"]
     here.tap(BEN)
-    stop = here.stopped()
+    stop = here.csms.wait_for("StopTransaction").payload
     assert stop["idTag"] == BEN and stop.get("reason", "Local") == "Local"
     here.until(lambda state: not state["contactor"]["closed"])
 
 
-def test_a_blocked_card_of_the_same_parent_ends_nothing(spot):
+def test_a_blocked_card_of_the_same_parent_ends_nothing(bay):
     """65."""
-    here = spot()
+    here = bay()
     here.csms.tags.update({ANN: FAMILY, BEN: {**FAMILY, "status": "Blocked"}})
     here.charge(ANN)
     here.tap(BEN)
@@ -459,9 +449,9 @@ def test_a_blocked_card_of_the_same_parent_ends_nothing(spot):
     assert here.box.state()["session"]["authorised"]
 
 
-def test_offline_parents_of_the_list_end_a_charge(spot):
+def test_offline_parents_of_the_list_end_a_charge(bay):
     """65."""
-    here = spot()
+    here = bay()
     others = {"status": "Accepted", "parentIdTag": "OTHERS"}
     assert send(here, 1, entry(ANN, FAMILY), entry(BEN, FAMILY), entry(CID, others)) == "Accepted"
     here.go_offline()
@@ -473,15 +463,15 @@ def test_offline_parents_of_the_list_end_a_charge(spot):
     here.tap(BEN)
     here.until(lambda state: not state["session"]["active"])
     here.go_online()
-    assert here.stopped()["idTag"] == BEN
+    assert here.csms.wait_for("StopTransaction").payload["idTag"] == BEN
 
 
 # -- a card that charges elsewhere -------------------------------------------------------------------
 
 
-def test_a_card_that_charges_elsewhere_begins_nothing(spot):
+def test_a_card_that_charges_elsewhere_begins_nothing(bay):
     """26: by an Authorize."""
-    here = spot()
+    here = bay()
     here.csms.tags[ANN] = {"status": "ConcurrentTx"}
     here.plug()
     here.tap(ANN)
@@ -494,25 +484,25 @@ def test_a_card_that_charges_elsewhere_begins_nothing(spot):
 
 
 @pytest.mark.parametrize("stop", [True, False])
-def test_a_start_of_a_card_that_charges_elsewhere_ends_or_gives_no_energy(spot, stop):
+def test_a_start_of_a_card_that_charges_elsewhere_ends_or_gives_no_energy(bay, stop):
     """26: by a StartTransaction."""
-    here = spot(StopTransactionOnInvalidId=stop)
+    here = bay(ocpp={"StopTransactionOnInvalidId": stop})
     here.csms.answer("Authorize", {"idTagInfo": GOOD})
     here.csms.tags[ANN] = {"status": "ConcurrentTx"}
     since = here.csms.mark()
     here.plug()
     here.tap(ANN)
     if stop:
-        assert here.stopped(since)["reason"] == "DeAuthorized"
+        assert here.csms.wait_for("StopTransaction", since=since).payload["reason"] == "DeAuthorized"
     else:
-        here.status("SuspendedEVSE", since)
+        here.heard("SuspendedEVSE", since)
         assert here.box.state()["session"]["active"] and not here.csms.seen("StopTransaction")
     here.until(lambda state: not state["contactor"]["closed"] and state["offered_a"] == 0)
 
 
-def test_a_card_that_charges_elsewhere_does_so_no_more_for_all_we_know_offline(spot):
+def test_a_card_that_charges_elsewhere_does_so_no_more_for_all_we_know_offline(bay):
     """26: what the cache heard then is no refusal for good."""
-    here = spot()
+    here = bay()
     here.csms.tags[ANN] = {"status": "ConcurrentTx"}
     here.tap(ANN)
     here.refused(ANN, "ConcurrentTx")

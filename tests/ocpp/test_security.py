@@ -33,20 +33,8 @@ def other(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "Another CA")
 
 
-def ready(csms: Csms, since: int = 0) -> None:
-    csms.wait_for("StatusNotification", lambda payload: payload["connectorId"] == 1, since=since)
-
-
 def event(csms: Csms, kind: str, since: int = 0, count: int = 1) -> dict:
     return csms.wait_for(EVENT, lambda payload: payload["type"] == kind, since=since, count=count).payload
-
-
-def change(csms: Csms, key: str, value: str) -> str:
-    return csms.call("ChangeConfiguration", {"key": key, "value": value})["status"]
-
-
-def shown(csms: Csms, key: str) -> str | None:
-    return csms.call("GetConfiguration", {"key": [key]})["configurationKey"][0].get("value")
 
 
 def authorization(key: str) -> str:
@@ -100,20 +88,20 @@ def test_a_wrong_password_is_told_once_the_right_one_is_known(csms, station):
 def test_the_owners_password_is_used_without_a_key(central, station):
     csms = central(password="of the owner")
     station(url=csms.url, settings={"ocpp_password": "of the owner"})
-    ready(csms)
+    csms.registered()
     assert headers(csms, 0)["Authorization"] == authorization("of the owner")
 
 
 def test_a_new_key_is_used_in_a_new_connection_and_shown_nowhere(csms, station):
     csms.password = KEY
     box = station(ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1})
-    ready(csms)
+    csms.registered()
     csms.password = NEW_KEY
-    assert change(csms, "AuthorizationKey", NEW_KEY) == "Accepted"
+    assert csms.change("AuthorizationKey", NEW_KEY) == "Accepted"
     connection(csms, 2)
     assert headers(csms, 1)["Authorization"] == authorization(NEW_KEY)
     assert NEW_KEY not in event(csms, RECONFIGURED).get("techInfo", "")
-    assert shown(csms, "AuthorizationKey") is None
+    assert csms.shown("AuthorizationKey") is None
     assert NEW_KEY not in everything(box)
     # It was a reconnection, not a start, and a restart keeps the key.
     assert len(csms.seen("BootNotification")) == 1
@@ -125,8 +113,8 @@ def test_a_new_key_is_used_in_a_new_connection_and_shown_nowhere(csms, station):
 def test_a_new_key_that_is_refused_gives_way_to_the_old_one(csms, station):
     csms.password = KEY
     box = station(ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1})
-    ready(csms)
-    assert change(csms, "AuthorizationKey", NEW_KEY) == "Accepted"
+    csms.registered()
+    assert csms.change("AuthorizationKey", NEW_KEY) == "Accepted"
     csms.wait_handshakes(3)
     assert [one.status for one in csms.handshakes] == [101, 401, 101]
     assert headers(csms, 1)["Authorization"] == authorization(NEW_KEY)
@@ -142,9 +130,9 @@ def test_a_new_key_that_is_refused_gives_way_to_the_old_one(csms, station):
 def test_a_power_cut_while_a_new_key_is_tried_loses_neither(csms, station):
     csms.password = KEY
     box = station(ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1})
-    ready(csms)
+    csms.registered()
     csms.refuse("tcp")
-    assert change(csms, "AuthorizationKey", NEW_KEY) == "Accepted"
+    assert csms.change("AuthorizationKey", NEW_KEY) == "Accepted"
     csms.wait_gone()
     box.power(on=False)
     box.power(on=True)
@@ -156,9 +144,9 @@ def test_a_power_cut_while_a_new_key_is_tried_loses_neither(csms, station):
 def test_a_key_that_is_none_is_rejected_and_the_link_stays(csms, station):
     csms.password = KEY
     station(ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1})
-    ready(csms)
+    csms.registered()
     for text in ("", "15 characters..", "0" * 42, "0" * 41, "line\nbreak in a key"):
-        assert change(csms, "AuthorizationKey", text) == "Rejected"
+        assert csms.change("AuthorizationKey", text) == "Rejected"
     assert len(csms.handshakes) == 1
 
 
@@ -185,7 +173,7 @@ def secure_station(secure: Csms, station: Callable[..., Simulator], authority: A
 
 def test_tls_with_the_right_root_and_password_connects_and_charges(secure, secure_station):
     box = secure_station()
-    ready(secure)
+    secure.registered()
     assert headers(secure, 0)["Authorization"] == authorization(KEY)
     box.plug()
     secure.wait_for("StartTransaction")
@@ -196,7 +184,7 @@ def test_tls_with_the_right_root_and_password_connects_and_charges(secure, secur
 
 def test_an_address_of_ws_is_taken_as_wss_from_profile_2_on(secure, secure_station):
     secure_station(url=secure.url.replace("wss:", "ws:"))
-    ready(secure)
+    secure.registered()
 
 
 def old_tls(authority: Authority) -> ssl.SSLContext:
@@ -244,7 +232,7 @@ def test_a_server_that_cannot_be_trusted_is_not_spoken_to(
 
 def test_a_server_may_change_its_certificate(secure, secure_station, authority):
     box = secure_station()
-    ready(secure)
+    secure.registered()
     again(secure, authority.server())
     secure.drop("rst")
     connection(secure, 2)
@@ -281,7 +269,7 @@ def strict(secure: Csms, authority: Authority) -> Csms:
 
 def test_a_certificate_takes_the_place_of_the_password(strict, secure_station, authority):
     secure_station(own(authority), 3)
-    ready(strict)
+    strict.registered()
     assert "Authorization" not in headers(strict, 0)
     assert strict.certificate()["subject"][-1] == (("commonName", SERIAL),)
 
@@ -310,7 +298,7 @@ def request(csms: Csms) -> str:
 
 def test_a_certificate_is_renewed_end_to_end(strict, secure_station, authority):
     box = secure_station(own(authority), 3)
-    ready(strict)
+    strict.registered()
     before = serial_number(strict)
     signed = authority.sign(request(strict))
     assert strict.call("CertificateSigned", {"certificateChain": signed}) == ACCEPTED
@@ -327,7 +315,7 @@ def test_a_certificate_is_renewed_end_to_end(strict, secure_station, authority):
 
 def test_a_certificate_for_another_key_or_nobody_is_rejected_and_the_old_one_stays(strict, secure_station, authority):
     secure_station(own(authority), 3)
-    ready(strict)
+    strict.registered()
     foreign, _ = authority.issue(SERIAL, client=True)
     for number, chain in enumerate((foreign.read_text(), "no certificate"), 1):
         request(strict)
@@ -338,7 +326,7 @@ def test_a_certificate_for_another_key_or_nobody_is_rejected_and_the_old_one_sta
 
 def test_a_new_certificate_that_the_server_refuses_gives_way_to_the_old_one(strict, secure_station, authority, other):
     box = secure_station(own(authority), 3)
-    ready(strict)
+    strict.registered()
     before = serial_number(strict)
     signed = other.sign(request(strict))
     assert strict.call("CertificateSigned", {"certificateChain": signed}) == ACCEPTED
@@ -353,23 +341,23 @@ def test_a_new_certificate_that_the_server_refuses_gives_way_to_the_old_one(stri
 def test_a_profile_is_raised_to_tls_and_to_a_certificate(central, station, authority):
     csms = central()
     box = station(url=csms.url.replace("127.0.0.1", "localhost"))
-    ready(csms)
+    csms.registered()
     # Nothing of what a profile needs is there yet.
     for profile in ("1", "2", "3"):
-        assert change(csms, "SecurityProfile", profile) == "Rejected"
+        assert csms.change("SecurityProfile", profile) == "Rejected"
     assert len(box.log(code="profile_refused")) == 3
     csms.password = KEY
-    assert change(csms, "AuthorizationKey", KEY) == "Accepted"
+    assert csms.change("AuthorizationKey", KEY) == "Accepted"
     connection(csms, 2)
-    assert change(csms, "SecurityProfile", "2") == "Rejected"
-    assert change(csms, "SecurityProfile", "1") == "Accepted"
+    assert csms.change("SecurityProfile", "2") == "Rejected"
+    assert csms.change("SecurityProfile", "1") == "Accepted"
     connection(csms, 3)
     payload = {"certificateType": "CentralSystemRootCertificate", "certificate": authority.ca.read_text()}
     assert csms.call("InstallCertificate", payload) == ACCEPTED
-    assert change(csms, "SecurityProfile", "3") == "Rejected"
+    assert csms.change("SecurityProfile", "3") == "Rejected"
     csms.refuse("tcp")
     csms.ssl = authority.server()
-    assert change(csms, "SecurityProfile", "2") == "Accepted"
+    assert csms.change("SecurityProfile", "2") == "Accepted"
     csms.wait_gone()
     csms.admit()
     connection(csms, 4)
@@ -377,53 +365,52 @@ def test_a_profile_is_raised_to_tls_and_to_a_certificate(central, station, autho
     csms.refuse("tcp")
     csms.ssl = authority.server(ask_client=True)
     csms.password = None
-    assert change(csms, "SecurityProfile", "3") == "Accepted"
+    assert csms.change("SecurityProfile", "3") == "Accepted"
     csms.wait_gone()
     csms.admit()
     connection(csms, 5)
     assert csms.certificate()["subject"][0] == (("commonName", SERIAL),)
-    assert shown(csms, "SecurityProfile") == "3"
+    assert csms.shown("SecurityProfile") == "3"
     assert len(csms.seen("BootNotification")) == 1
 
 
 def test_a_profile_is_never_lowered_nor_set_again(secure, secure_station):
     secure_station()
-    ready(secure)
+    secure.registered()
     for profile in ("2", "1", "0", "4", "-1", "2.5", "x", ""):
-        assert change(secure, "SecurityProfile", profile) == "Rejected"
-    assert shown(secure, "SecurityProfile") == "2"
+        assert secure.change("SecurityProfile", profile) == "Rejected"
+    assert secure.shown("SecurityProfile") == "2"
     assert len(secure.handshakes) == 1
 
 
-def test_a_profile_that_does_not_work_gives_way_to_the_former(csms, station, authority):
+def raised_in_vain(csms: Csms, station: Callable[..., Simulator], authority: Authority) -> Simulator:
+    """A wallbox that is to change from profile 1 to 2, though there is no TLS at that port."""
     csms.password = KEY
     box = station(
         settings={"ocpp_certificates": {"root": authority.ca.read_text()}},
         ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1},
     )
-    ready(csms)
-    assert change(csms, "SecurityProfile", "2") == "Accepted"
-    # There is no TLS at that port.
+    csms.registered()
+    assert csms.change("SecurityProfile", "2") == "Accepted"
+    return box
+
+
+def test_a_profile_that_does_not_work_gives_way_to_the_former(csms, station, authority):
+    box = raised_in_vain(csms, station, authority)
     csms.wait_for(EVENT, lambda payload: "did not work" in payload.get("techInfo", ""))
-    assert shown(csms, "SecurityProfile") == "1"
+    assert csms.shown("SecurityProfile") == "1"
     assert len(box.log(code="credentials_back")) == 1
     assert headers(csms, len(csms.handshakes) - 1)["Authorization"] == authorization(KEY)
 
 
 def test_a_power_cut_while_a_profile_is_tried_does_not_lock_the_box_out(csms, station, authority):
-    csms.password = KEY
-    box = station(
-        settings={"ocpp_certificates": {"root": authority.ca.read_text()}},
-        ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1},
-    )
-    ready(csms)
-    assert change(csms, "SecurityProfile", "2") == "Accepted"
+    box = raised_in_vain(csms, station, authority)
     csms.wait_gone()
     box.power(on=False)
     box.power(on=True)
     csms.wait_for("BootNotification", count=2)
     csms.wait_connected()
-    assert shown(csms, "SecurityProfile") == "1"
+    assert csms.shown("SecurityProfile") == "1"
 
 
 # -- certificates ----------------------------------------------------------------------------------------
@@ -447,7 +434,7 @@ def delete(csms: Csms, found: dict) -> str:
 
 def test_roots_are_installed_listed_and_deleted(csms, station, authority, other):
     box = station()
-    ready(csms)
+    csms.registered()
     assert listed(csms) == [] and listed(csms, MAKER) == []
     assert install(csms, authority.ca.read_text()) == "Accepted"
     assert install(csms, other.ca.read_text(), MAKER) == "Accepted"
@@ -466,12 +453,12 @@ def test_roots_are_installed_listed_and_deleted(csms, station, authority, other)
 
 def test_what_is_no_root_is_rejected_and_a_full_store_too(csms, station, authority, tmp_path):
     box = station()
-    ready(csms)
+    csms.registered()
     leaf, _ = authority.issue("localhost")
     for text in ("nothing", leaf.read_text(), authority.ca.read_text() * 2, authority.ca.read_text()[:200]):
         assert install(csms, text) == "Rejected"
     assert len(box.log(code="certificate_refused")) == 4
-    most = int(shown(csms, "CertificateStoreMaxLength") or 0)
+    most = int(csms.shown("CertificateStoreMaxLength") or 0)
     statuses = [install(csms, Authority(tmp_path, f"CA {number}").ca.read_text()) for number in range(most + 1)]
     assert statuses == ["Accepted"] * most + ["Rejected"]
     assert len(listed(csms)) == most
@@ -479,7 +466,7 @@ def test_what_is_no_root_is_rejected_and_a_full_store_too(csms, station, authori
 
 def test_the_only_root_that_tls_needs_is_not_deleted(secure, secure_station, other):
     secure_station()
-    ready(secure)
+    secure.registered()
     (first,) = listed(secure)
     assert delete(secure, first) == "Failed"
     assert install(secure, other.ca.read_text()) == "Accepted"
@@ -494,7 +481,7 @@ def test_the_only_root_that_tls_needs_is_not_deleted(secure, secure_station, oth
 def test_security_events_wait_for_the_central_system_over_a_restart_and_come_in_order(csms, station):
     box = station(ocpp={"AuthorizationKey": KEY, "SecurityProfile": 1})
     event(csms, "StartupOfTheDevice")
-    ready(csms)
+    csms.registered()
     mark = csms.mark()
     csms.password = "another password"
     csms.drop("rst")
@@ -513,7 +500,7 @@ def test_security_events_wait_for_the_central_system_over_a_restart_and_come_in_
 
 def test_a_reset_is_told_as_a_security_event(csms, station):
     station()
-    ready(csms)
+    csms.registered()
     assert csms.call("Reset", {"type": "Soft"}) == ACCEPTED
     event(csms, "ResetOrReboot")
     event(csms, "StartupOfTheDevice", count=2)
@@ -523,7 +510,7 @@ def test_a_central_system_that_knows_no_security_events_is_not_bothered_again(cs
     csms.answer(EVENT, CallFailed("NotImplemented"))
     box = station()
     csms.wait_for(EVENT)
-    ready(csms)
+    csms.registered()
     assert install(csms, "nothing") == "Rejected"
     box.plug()
     csms.wait_for("StartTransaction")

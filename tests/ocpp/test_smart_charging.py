@@ -5,24 +5,28 @@ that the central system sets, as charge points have to follow that.
 """
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
-from csms import CallFailed
-from spot import ALONE, POLL_SECONDS, QUIET, WAIT_SECONDS, Spot
+from bay import CARD, Bay
+from csms import POLL_SECONDS, WAIT_SECONDS, CallFailed
 
-CARD = "04A11A01"
 DEFAULT, TX, MOST = "TxDefaultProfile", "TxProfile", "ChargePointMaxProfile"
 DAY_S = 86_400
 
 
-@pytest.fixture
-def spot(csms, station):
-    """Return a function that starts a wallbox for 32 A, without a house's meter; it takes settings and OCPP keys."""
+# A house without a meter, so that only rating and cable limit beside the central system.
+ALONE = {"load_optimisation": False, "meter_model": "none", "connection_a": 63}
 
-    def start(settings: dict | None = None, **ocpp) -> Spot:
-        return Spot(csms, station({"access_control": True, **QUIET, **ALONE, **(settings or {})}, ocpp))
+
+@pytest.fixture
+def bay(bay: Callable[..., Bay]) -> Callable[..., Bay]:
+    """Return the function `bay`, for wallboxes of 32 A that no house limits."""
+
+    def start(settings: dict[str, Any] | None = None, ocpp: dict[str, Any] | None = None) -> Bay:
+        return bay({**ALONE, **(settings or {})}, ocpp)
 
     return start
 
@@ -49,12 +53,12 @@ def profile(
     }
 
 
-def put(here: Spot, *arguments: Any, connector: int = 1, **more: Any) -> str:
+def put(here: Bay, *arguments: Any, connector: int = 1, **more: Any) -> str:
     """Set a profile, its arguments as for `profile` -> the answer's status."""
     return here.say("SetChargingProfile", connectorId=connector, csChargingProfiles=profile(*arguments, **more))
 
 
-def offers(here: Spot, amps: float, by: str = "backend") -> dict:
+def offers(here: Bay, amps: float, by: str = "backend") -> dict:
     """Wait until the pilot offers so much because of that limit; the box's state."""
     # IEC 61851-1, table A.8: 0.6 A a percent, of which the duty is the next lower step.
     duty = range(int(amps / 0.06) - 1, int(amps / 0.06) + 1)
@@ -65,12 +69,12 @@ def offers(here: Spot, amps: float, by: str = "backend") -> dict:
     )
 
 
-def limits(here: Spot, amps: float) -> dict:
+def limits(here: Bay, amps: float) -> dict:
     """Wait until the profiles limit to so much, whatever the pilot offers, which rises at its leisure; the state."""
     return here.until(lambda state: state["limits"].get("backend") == amps)
 
 
-def saw(here: Spot, *amps: int) -> list[dict]:
+def saw(here: Bay, *amps: int) -> list[dict]:
     """Wait until the pilot has offered these currents, one after the other, and no other; the log's entries."""
     end = time.monotonic() + WAIT_SECONDS
     while True:
@@ -82,13 +86,13 @@ def saw(here: Spot, *amps: int) -> list[dict]:
         time.sleep(POLL_SECONDS)
 
 
-def time_passes(here: Spot, seconds: float) -> None:
+def time_passes(here: Bay, seconds: float) -> None:
     """Let the central system's clock go forward, and the box hear of it."""
     here.csms.shift_s += seconds
     assert here.say("TriggerMessage", requestedMessage="Heartbeat") == "Accepted"
 
 
-def composite(here: Spot, seconds: int, connector: int = 1, **more: Any) -> tuple[datetime, list[tuple]]:
+def composite(here: Bay, seconds: int, connector: int = 1, **more: Any) -> tuple[datetime, list[tuple]]:
     """A composite schedule's start and its periods as (seconds, limit)."""
     answer = here.csms.call("GetCompositeSchedule", {"connectorId": connector, "duration": seconds, **more})
     assert answer["status"] == "Accepted" and answer["connectorId"] == connector
@@ -102,8 +106,8 @@ def composite(here: Spot, seconds: int, connector: int = 1, **more: Any) -> tupl
 # -- purposes ------------------------------------------------------------------------------------------
 
 
-def test_a_default_profile_limits_the_running_charge_at_once_and_says_so(spot):
-    here = spot()
+def test_a_default_profile_limits_the_running_charge_at_once_and_says_so(bay):
+    here = bay()
     here.charge(CARD)
     assert offers(here, 32, "installer")["contactor"]["closed"]
     assert put(here, DEFAULT, 10) == "Accepted"
@@ -117,8 +121,8 @@ def test_a_default_profile_limits_the_running_charge_at_once_and_says_so(spot):
     assert "backend" not in state["limits"]
 
 
-def test_a_default_profile_limits_the_next_charge_from_its_first_moment(spot):
-    here = spot()
+def test_a_default_profile_limits_the_next_charge_from_its_first_moment(bay):
+    here = bay()
     assert put(here, DEFAULT, 13, connector=0) == "Accepted"
     here.charge(CARD)
     offers(here, 13)
@@ -128,10 +132,10 @@ def test_a_default_profile_limits_the_next_charge_from_its_first_moment(spot):
     offers(here, 9)
 
 
-def test_a_transaction_profile_needs_its_transaction_and_ends_with_it(spot):
-    here = spot()
+def test_a_transaction_profile_needs_its_transaction_and_ends_with_it(bay):
+    here = bay()
     assert put(here, TX, 8) == "Rejected"
-    number = here.charge(CARD)
+    number = here.charge(CARD)["id"]
     assert put(here, TX, 8, transactionId=number + 1) == "Rejected"
     assert put(here, TX, 8, connector=0) == "Rejected"
     saw(here, 32)
@@ -144,10 +148,10 @@ def test_a_transaction_profile_needs_its_transaction_and_ends_with_it(spot):
     assert put(here, TX, 8, transactionId=number) == "Rejected"
 
 
-def test_a_transaction_profile_counts_in_place_of_the_default_even_if_it_allows_more(spot):
-    here = spot()
+def test_a_transaction_profile_counts_in_place_of_the_default_even_if_it_allows_more(bay):
+    here = bay()
     assert put(here, DEFAULT, 10, 1) == "Accepted"
-    number = here.charge(CARD)
+    number = here.charge(CARD)["id"]
     offers(here, 10)
     assert put(here, TX, 20, 2, transactionId=number) == "Accepted"
     offers(here, 20)
@@ -155,9 +159,9 @@ def test_a_transaction_profile_counts_in_place_of_the_default_even_if_it_allows_
     offers(here, 10)
 
 
-def test_the_maximum_of_the_charge_point_caps_every_other_profile(spot):
-    here = spot()
-    number = here.charge(CARD)
+def test_the_maximum_of_the_charge_point_caps_every_other_profile(bay):
+    here = bay()
+    number = here.charge(CARD)["id"]
     assert put(here, MOST, 12, 1) == "Rejected"
     assert put(here, MOST, 12, 1, connector=0) == "Accepted"
     offers(here, 12)
@@ -169,8 +173,8 @@ def test_the_maximum_of_the_charge_point_caps_every_other_profile(spot):
     assert "TxProfile" in offers(here, 9)["why"]["text"]
 
 
-def test_a_profile_cannot_allow_more_than_the_installation(spot):
-    here = spot({"rated_a": 16})
+def test_a_profile_cannot_allow_more_than_the_installation(bay):
+    here = bay({"rated_a": 16})
     assert put(here, DEFAULT, 63) == "Accepted"
     here.charge(CARD)
     assert offers(here, 16, "installer")["limits"]["backend"] == 63
@@ -179,11 +183,11 @@ def test_a_profile_cannot_allow_more_than_the_installation(spot):
 # -- stack levels, kinds, times --------------------------------------------------------------------------
 
 
-def test_the_highest_stack_level_that_is_valid_now_decides(spot):
-    here = spot()
+def test_the_highest_stack_level_that_is_valid_now_decides(bay):
+    here = bay()
     here.charge(CARD)
     assert put(here, DEFAULT, 16, 1, 0) == "Accepted"
-    begin, end = here.in_seconds(3600), here.in_seconds(7200)
+    begin, end = here.csms.in_seconds(3600), here.csms.in_seconds(7200)
     assert put(here, DEFAULT, 8, 2, 3, validFrom=begin, validTo=end) == "Accepted"
     assert put(here, DEFAULT, 10, 3, 1) == "Accepted"
     offers(here, 10)
@@ -201,24 +205,24 @@ def test_the_highest_stack_level_that_is_valid_now_decides(spot):
     limits(here, 16)
 
 
-def test_a_relative_schedule_counts_from_the_transaction_and_then_leaves_to_lower_levels(spot):
-    here = spot()
+def test_a_relative_schedule_counts_from_the_transaction_and_then_leaves_to_lower_levels(bay):
+    here = bay()
     assert put(here, DEFAULT, 20, 1, 0) == "Accepted"
     plan = schedule((0, 10), (6, 12), (11, 0), duration=17)
     assert put(here, DEFAULT, plan, 2, 1) == "Accepted"
     since = here.csms.mark()
     here.charge(CARD)
-    here.status("SuspendedEVSE", since)
+    here.heard("SuspendedEVSE", since)
     state = here.until(lambda state: not state["contactor"]["closed"])
     assert state["why"]["until_s"] is not None
     offers(here, 20)
     saw(here, 10, 12, 0, 20)
 
 
-def test_an_absolute_schedule_changes_the_pilot_when_its_periods_begin(spot):
-    here = spot()
+def test_an_absolute_schedule_changes_the_pilot_when_its_periods_begin(bay):
+    here = bay()
     here.charge(CARD)
-    plan = schedule((0, 20), (1000, 11), (1010, 14), startSchedule=here.in_seconds(-990))
+    plan = schedule((0, 20), (1000, 11), (1010, 14), startSchedule=here.csms.in_seconds(-990))
     assert put(here, DEFAULT, plan, kind="Absolute") == "Accepted"
     # Without a clock that jumps: each at its second.
     offers(here, 14)
@@ -227,10 +231,10 @@ def test_an_absolute_schedule_changes_the_pilot_when_its_periods_begin(spot):
 
 
 @pytest.mark.parametrize(("every", "seconds"), [("Daily", DAY_S), ("Weekly", 7 * DAY_S)])
-def test_a_recurring_schedule_begins_anew(spot, every, seconds):
-    here = spot()
+def test_a_recurring_schedule_begins_anew(bay, every, seconds):
+    here = bay()
     here.charge(CARD)
-    plan = schedule((0, 7), (3600, 16), startSchedule=here.in_seconds(-1800 - 3 * seconds))
+    plan = schedule((0, 7), (3600, 16), startSchedule=here.csms.in_seconds(-1800 - 3 * seconds))
     assert put(here, DEFAULT, plan, kind="Recurring", recurrencyKind=every) == "Accepted"
     offers(here, 7)
     time_passes(here, 3600)
@@ -240,8 +244,8 @@ def test_a_recurring_schedule_begins_anew(spot, every, seconds):
     assert put(here, DEFAULT, plan, kind="Recurring") == "Rejected"
 
 
-def test_a_power_in_watts_is_shared_among_the_phases(spot):
-    here = spot()
+def test_a_power_in_watts_is_shared_among_the_phases(bay):
+    here = bay()
     here.charge(CARD)
     assert put(here, DEFAULT, schedule((0, 11_040), unit="W")) == "Accepted"
     offers(here, 16)
@@ -253,12 +257,12 @@ def test_a_power_in_watts_is_shared_among_the_phases(spot):
     assert "ChargePointMaxProfile" in offers(here, 10)["why"]["text"]
 
 
-def test_a_power_in_watts_is_that_of_the_one_phase_of_the_installation(spot):
-    here = spot({"phases": 1})
+def test_a_power_in_watts_is_that_of_the_one_phase_of_the_installation(bay):
+    here = bay({"phases": 1})
     here.box.grid(volts=[230, 0, 0])
     here.plug(phases=1)
     here.tap(CARD)
-    here.status("Charging", 0)
+    here.heard("Charging")
     assert put(here, DEFAULT, schedule((0, 3_680), unit="W")) == "Accepted"
     offers(here, 16)
     assert composite(here, 600, chargingRateUnit="W")[1] == [(0, 3_680)]
@@ -268,41 +272,41 @@ def test_a_power_in_watts_is_that_of_the_one_phase_of_the_installation(spot):
 
 
 @pytest.mark.parametrize("amps", [0, 5.9])
-def test_below_6_a_the_charge_pauses_and_goes_on_from_6_a(spot, amps):
-    here = spot()
+def test_below_6_a_the_charge_pauses_and_goes_on_from_6_a(bay, amps):
+    here = bay()
     here.charge(CARD)
     since = here.csms.mark()
     assert put(here, DEFAULT, amps) == "Accepted"
-    here.status("SuspendedEVSE", since)
+    here.heard("SuspendedEVSE", since)
     state = here.until(lambda state: not state["contactor"]["closed"] and state["offered_a"] == 0)
     assert state["limits"]["backend"] == amps and state["limited_by"] == "backend"
     assert state["why"]["code"] == "limit_backend" and "below 6 A" in state["why"]["text"]
     assert state["session"]["active"] and not here.csms.seen("StopTransaction")
     assert put(here, DEFAULT, 6) == "Accepted"
-    here.status("Charging", since)
+    here.heard("Charging", since)
     assert offers(here, 6)["contactor"]["closed"]
     assert "Finishing" not in here.statuses(since)
 
 
-def test_a_car_that_comes_during_a_pause_waits_for_its_end(spot):
-    here = spot()
+def test_a_car_that_comes_during_a_pause_waits_for_its_end(bay):
+    here = bay()
     assert put(here, MOST, 0, connector=0) == "Accepted"
     since = here.csms.mark()
     here.plug()
     here.tap(CARD)
-    here.status("SuspendedEVSE", since)
+    here.heard("SuspendedEVSE", since)
     assert here.started()["idTag"] == CARD and not here.box.state()["contactor"]["closed"]
     assert here.say("ClearChargingProfile", chargingProfilePurpose=MOST) == "Accepted"
-    here.status("Charging", since)
+    here.heard("Charging", since)
     offers(here, 32, "installer")
 
 
 # -- composite schedules -----------------------------------------------------------------------------------
 
 
-def test_a_composite_schedule_fills_gaps_with_what_the_box_can_do(spot):
-    here = spot()
-    begin = here.in_seconds(600)
+def test_a_composite_schedule_fills_gaps_with_what_the_box_can_do(bay):
+    here = bay()
+    begin = here.csms.in_seconds(600)
     plan = schedule((0, 10), (300, 8.5), startSchedule=begin, duration=600)
     assert put(here, DEFAULT, plan, kind="Absolute") == "Accepted"
     start, periods = composite(here, 1800)
@@ -313,10 +317,10 @@ def test_a_composite_schedule_fills_gaps_with_what_the_box_can_do(spot):
     assert [limit for _, limit in periods] == [22_080, 6_900, 5_865, 22_080]
 
 
-def test_a_composite_schedule_is_the_minimum_of_all_purposes_at_each_moment(spot):
-    here = spot()
-    number = here.charge(CARD)
-    begin = here.in_seconds(-10)
+def test_a_composite_schedule_is_the_minimum_of_all_purposes_at_each_moment(bay):
+    here = bay()
+    number = here.charge(CARD)["id"]
+    begin = here.csms.in_seconds(-10)
     steps = schedule((0, 16), (600, 9), (1200, 25), startSchedule=begin)
     assert put(here, MOST, steps, 1, connector=0, kind="Absolute") == "Accepted"
     assert put(here, DEFAULT, 6, 2) == "Accepted"
@@ -329,8 +333,8 @@ def test_a_composite_schedule_is_the_minimum_of_all_purposes_at_each_moment(spot
     offers(here, 12)
 
 
-def test_a_composite_schedule_goes_on_from_where_a_running_charge_is(spot):
-    here = spot()
+def test_a_composite_schedule_goes_on_from_where_a_running_charge_is(bay):
+    here = bay()
     assert put(here, DEFAULT, schedule((0, 10), (600, 16), duration=1200)) == "Accepted"
     # Before the charge it is that of a charge which begins now.
     assert composite(here, 1800)[1] == [(0, 10), (600, 16), (1200, 32)]
@@ -342,8 +346,8 @@ def test_a_composite_schedule_goes_on_from_where_a_running_charge_is(spot):
     assert begin_s - 1 <= 600 - second[0] <= end_s + 1
 
 
-def test_a_composite_schedule_of_what_is_not_there_is_refused(spot):
-    here = spot(ChargingScheduleAllowedChargingRateUnit="Current")
+def test_a_composite_schedule_of_what_is_not_there_is_refused(bay):
+    here = bay(ocpp={"ChargingScheduleAllowedChargingRateUnit": "Current"})
     for payload in ({"duration": 0}, {"duration": 60, "chargingRateUnit": "W"}):
         assert here.say("GetCompositeSchedule", connectorId=1, **payload) == "Rejected"
     for action, payload in (
@@ -369,8 +373,8 @@ CLEARINGS = (
 )
 
 
-def test_profiles_are_cleared_by_each_filter(spot):
-    here = spot()
+def test_profiles_are_cleared_by_each_filter(bay):
+    here = bay()
     for criteria, left in CLEARINGS:
         assert put(here, DEFAULT, 11, 1, 0, connector=0) == "Accepted"
         assert put(here, DEFAULT, 12, 2, 0) == "Accepted"
@@ -389,8 +393,8 @@ def test_profiles_are_cleared_by_each_filter(spot):
         assert cleared == left
 
 
-def test_too_many_periods_too_high_levels_and_nonsense_are_rejected_and_change_nothing(spot):
-    here = spot(ChargingScheduleAllowedChargingRateUnit="Current")
+def test_too_many_periods_too_high_levels_and_nonsense_are_rejected_and_change_nothing(bay):
+    here = bay(ocpp={"ChargingScheduleAllowedChargingRateUnit": "Current"})
     assert put(here, DEFAULT, 10, 1) == "Accepted"
     keys = ("ChargeProfileMaxStackLevel", "ChargingScheduleMaxPeriods")
     listed = here.csms.call("GetConfiguration", {"key": list(keys)})["configurationKey"]
@@ -403,7 +407,7 @@ def test_too_many_periods_too_high_levels_and_nonsense_are_rejected_and_change_n
         profile(DEFAULT, schedule((0, -1)), 2),
         profile(DEFAULT, schedule((0, 8, 4)), 2),
         profile(DEFAULT, schedule((0, 4_000), unit="W"), 2),
-        profile(DEFAULT, 8, 2, validFrom=here.in_seconds(60), validTo=here.in_seconds(30)),
+        profile(DEFAULT, 8, 2, validFrom=here.csms.in_seconds(60), validTo=here.csms.in_seconds(30)),
     ]
     for one in refused:
         assert here.say("SetChargingProfile", connectorId=1, csChargingProfiles=one) == "Rejected"
@@ -413,8 +417,8 @@ def test_too_many_periods_too_high_levels_and_nonsense_are_rejected_and_change_n
     assert len(composite(here, DAY_S)[1]) == periods
 
 
-def test_the_installed_profiles_are_counted(spot):
-    here = spot(MaxChargingProfilesInstalled=3)
+def test_the_installed_profiles_are_counted(bay):
+    here = bay(ocpp={"MaxChargingProfilesInstalled": 3})
     for level in range(3):
         assert put(here, DEFAULT, 10 + level, level, level) == "Accepted"
     assert put(here, DEFAULT, 20, 7, 7) == "Rejected"
@@ -427,12 +431,12 @@ def test_the_installed_profiles_are_counted(spot):
 # -- remote start ------------------------------------------------------------------------------------------
 
 
-def test_a_remote_start_brings_its_profile_along(spot):
-    here = spot()
+def test_a_remote_start_brings_its_profile_along(bay):
+    here = bay()
     here.plug()
     status = here.say("RemoteStartTransaction", connectorId=1, idTag=CARD, chargingProfile=profile(TX, 9))
     assert status == "Accepted"
-    here.status("Charging", 0)
+    here.heard("Charging")
     offers(here, 9)
     saw(here, 9)
     here.leave()
@@ -441,22 +445,22 @@ def test_a_remote_start_brings_its_profile_along(spot):
 
 
 @pytest.mark.parametrize("wrong", [profile(DEFAULT, 9), profile(TX, 9, transactionId=1), profile(TX, 9, 1, 9)])
-def test_a_remote_start_with_a_profile_that_is_not_allowed_is_rejected(spot, wrong):
-    here = spot()
+def test_a_remote_start_with_a_profile_that_is_not_allowed_is_rejected(bay, wrong):
+    here = bay()
     here.plug()
     assert here.say("RemoteStartTransaction", connectorId=1, idTag=CARD, chargingProfile=wrong) == "Rejected"
     state = here.box.state()
     assert not state["session"]["active"] and "backend" not in state["limits"]
     here.tap(CARD)
-    here.status("Charging", 0)
+    here.heard("Charging")
     offers(here, 32, "installer")
 
 
-def test_a_profile_of_a_remote_start_that_nobody_used_is_forgotten(spot):
-    here = spot(ConnectionTimeOut=3)
+def test_a_profile_of_a_remote_start_that_nobody_used_is_forgotten(bay):
+    here = bay(ocpp={"ConnectionTimeOut": 3})
     start = {"connectorId": 1, "idTag": CARD, "chargingProfile": profile(TX, 9)}
     assert here.say("RemoteStartTransaction", **start) == "Accepted"
-    here.status("Preparing", 0)
+    here.heard("Preparing")
     here.logged("authorisation_expired")
     here.charge(CARD)
     saw(here, 32)
@@ -465,11 +469,11 @@ def test_a_profile_of_a_remote_start_that_nobody_used_is_forgotten(spot):
 # -- power, link, and the house ----------------------------------------------------------------------------
 
 
-def test_profiles_survive_a_power_cut_but_for_those_of_the_transaction(spot):
-    here = spot()
+def test_profiles_survive_a_power_cut_but_for_those_of_the_transaction(bay):
+    here = bay()
     assert put(here, MOST, 20, 1, connector=0) == "Accepted"
     assert put(here, DEFAULT, 10, 2) == "Accepted"
-    number = here.charge(CARD)
+    number = here.charge(CARD)["id"]
     assert put(here, TX, 15, 3, transactionId=number) == "Accepted"
     offers(here, 15)
     # Before there is a link again, so that nothing else could have told it.
@@ -478,16 +482,16 @@ def test_profiles_survive_a_power_cut_but_for_those_of_the_transaction(spot):
     state = offers(here, 10)
     assert not state["backend"]["connected"] and state["session"]["resumed"]
     here.go_online()
-    assert here.stopped()["reason"] == "PowerLoss"
+    assert here.csms.wait_for("StopTransaction").payload["reason"] == "PowerLoss"
     assert here.say("ClearChargingProfile", id=3) == "Unknown"
     assert here.say("ClearChargingProfile", id=2) == "Accepted"
     offers(here, 20)
 
 
-def test_profiles_go_on_without_a_link(spot):
-    here = spot()
+def test_profiles_go_on_without_a_link(bay):
+    here = bay()
     here.charge(CARD)
-    plan = schedule((0, 12), (1000, 8), startSchedule=here.in_seconds(-990))
+    plan = schedule((0, 12), (1000, 8), startSchedule=here.csms.in_seconds(-990))
     assert put(here, DEFAULT, plan, kind="Absolute") == "Accepted"
     here.go_offline()
     assert not offers(here, 8)["backend"]["connected"]
@@ -498,8 +502,8 @@ def test_profiles_go_on_without_a_link(spot):
     offers(here, 8)
 
 
-def test_a_profile_that_flash_refuses_is_rejected_and_the_old_one_holds(spot):
-    here = spot()
+def test_a_profile_that_flash_refuses_is_rejected_and_the_old_one_holds(bay):
+    here = bay()
     assert put(here, DEFAULT, 10) == "Accepted"
     here.box.fault("flash_error")
     assert put(here, DEFAULT, 16) == "Rejected"
@@ -510,8 +514,8 @@ def test_a_profile_that_flash_refuses_is_rejected_and_the_old_one_holds(spot):
     assert composite(here, 60)[1] == [(0, 10)]
 
 
-def test_the_smaller_of_house_and_profile_wins_and_is_named(spot):
-    here = spot({"load_optimisation": True, "meter_model": "pro380", "connection_a": 25})
+def test_the_smaller_of_house_and_profile_wins_and_is_named(bay):
+    here = bay({"load_optimisation": True, "meter_model": "pro380", "connection_a": 25})
     here.charge(CARD)
     assert put(here, DEFAULT, 16) == "Accepted"
     state = offers(here, 16)
@@ -527,8 +531,8 @@ def test_the_smaller_of_house_and_profile_wins_and_is_named(spot):
     here.until(lambda state: state["limited_by"] == "meter" and "backend" not in state["limits"])
 
 
-def test_meter_values_tell_what_a_profile_leaves(spot):
-    here = spot(MeterValuesSampledData="Current.Offered,Power.Offered", MeterValueSampleInterval=0)
+def test_meter_values_tell_what_a_profile_leaves(bay):
+    here = bay(ocpp={"MeterValuesSampledData": "Current.Offered,Power.Offered", "MeterValueSampleInterval": 0})
     here.charge(CARD)
     assert put(here, DEFAULT, 10) == "Accepted"
     offers(here, 10)
@@ -538,10 +542,10 @@ def test_meter_values_tell_what_a_profile_leaves(spot):
     assert values["Current.Offered"] == 10 and values["Power.Offered"] == 6_900
 
 
-def test_the_central_system_may_ask_why_a_charge_is_limited(spot):
-    here = spot()
+def test_the_central_system_may_ask_why_a_charge_is_limited(bay):
+    here = bay()
     here.charge(CARD)
     assert put(here, DEFAULT, 0) == "Accepted"
-    here.status("SuspendedEVSE", 0)
+    here.heard("SuspendedEVSE")
     answer = here.csms.call("DataTransfer", {"vendorId": "wallbox", "messageId": "why"})
     assert answer["status"] == "Accepted" and "limit_backend" in answer["data"]
