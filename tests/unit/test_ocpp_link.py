@@ -8,7 +8,7 @@ from virtual_time import Record
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.link import CONNECTED, OFF, WAITING, encoded
 from ocpp.timestamps import iso
-from ocpp.websocket import HandshakeError
+from ocpp.websocket import GOING_AWAY, HandshakeError
 
 YEAR_S = 365 * 86_400
 NOBODY = (OSError, (111,))
@@ -159,6 +159,22 @@ def test_new_settings_are_tried_at_once_whether_it_waits_or_is_connected():
         assert len(point.central.tries) == tries + 2
 
     point.live(steps())
+
+
+def test_before_a_restart_it_says_that_it_goes_away():
+    point = rig()
+
+    async def steps():
+        await point.link.leave()
+        assert point.central.tries == [], "there was no link"
+        await asyncio.sleep(1)
+        await point.link.leave()
+        assert point.central.sockets[-1].code == GOING_AWAY
+        await asyncio.sleep_ms(10)
+
+    point.live(steps())
+    texts = [text for _level, code, text in point.log.entries if code == "disconnected"]
+    assert texts[0].endswith("the station restarts")
 
 
 def test_address_login_and_tls_are_those_of_the_target():

@@ -349,6 +349,7 @@ class ChargePoint:
                 self.log.add("warning", "ocpp", "no_end", "%s: the session has not ended in time" % reason)
         if not hard:
             await self.transactions.delivered(_DELIVERY_S * 1000)
+        await self.link.leave()
         await self.station.reset(hard)
 
     # -- availability --------------------------------------------------------------------------------

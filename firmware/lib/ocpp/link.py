@@ -12,7 +12,7 @@ from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
 from ocpp.rare import borrow
 from ocpp.rpc import MessageIds, Rpc
 from ocpp.together import together
-from ocpp.websocket import connect
+from ocpp.websocket import GOING_AWAY, connect
 
 # Between two tries: doubled each time, each drawn from half of it to all of it, so that a thousand boxes do not come
 # back at the same moment (OCPP-J 1.6, 5.3 leaves the figures to us).
@@ -121,6 +121,16 @@ class Link:
         self._wait_ms = _FIRST_MS
         self.drop("settings of the link have changed")
         self._wake.set()
+
+    async def leave(self) -> None:
+        """Close the connection in order, since the station is about to restart; takes up to 2 s.
+
+        A restart drops what TCP has not delivered, and a peer that writes to a dead connection what it has not read:
+        the answer to the Reset may be among it.
+        """
+        if self._socket is not None:
+            self.reason = "the station restarts"
+            await self._socket.close(GOING_AWAY)
 
     def boot(self) -> None:
         """Send the BootNotification again now, while it has not been accepted (TriggerMessage)."""
