@@ -16,13 +16,18 @@ QUIET = {"restart_delay_max_s": 0, "wake_up": False}
 
 
 class Bay:
-    """`box` and `csms`; the constructor returns when connector 1 has told its first status."""
+    """`box` and `csms`; the constructor returns when connector 1 has told its status after the mark `since`.
 
-    def __init__(self, csms: Csms, box: Simulator):
+    With None it waits for nothing.
+    """
+
+    def __init__(self, csms: Csms, box: Simulator, since: int | None = 0):
         self.csms = csms
         self.box = box
         self._tapped_s: dict[str, float] = {}
-        csms.registered()
+        if since is not None:
+            csms.registered(since=since)
+            self.ready()
 
     # What the central system hears
 
@@ -118,6 +123,10 @@ class Bay:
         self.box.request("utc", seconds=int(self.csms.now().timestamp()))
 
     # What is seen at the wallbox
+
+    def ready(self) -> None:
+        """Wait until the box has tested itself: before, it takes no card."""
+        self.until(lambda state: state["power"] and state["why"]["code"] != "starting")
 
     def uptime(self) -> float:
         """The board's seconds since its start."""
