@@ -149,8 +149,15 @@ def whole(csms: Csms, count: int, again: bool = False) -> list[dict[str, Any]]:
 
 
 def on_flash(folder: Path, what: str) -> int:
-    """Do something to the flash image of a box that is off, see on_flash.py -> the number it prints."""
-    command = [str(MICROPYTHON), "-X", "heapsize=8M", str(ROOT / "tests" / "ocpp" / "on_flash.py"), str(folder), what]
+    """Do something to the flash image of a box that is off, see ocpp_on_flash.py -> the number it prints."""
+    command = [
+        str(MICROPYTHON),
+        "-X",
+        "heapsize=8M",
+        str(ROOT / "tests" / "unit" / "ocpp_on_flash.py"),
+        str(folder),
+        what,
+    ]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0, answer.stderr
     return int(answer.stdout)

@@ -86,6 +86,9 @@ class Box(Station):
         self.active = self.is_permitted = False
         self.point.session_ended(reason, id_tag)
 
+    def interruption(self):
+        return "PowerLoss"
+
     async def reset(self, hard):
         self._note("reset", hard)
 

@@ -1,14 +1,14 @@
 """Puts transactions that wait for delivery on the flash of a box that is off, in MicroPython; prints how many.
 
-on_flash.py FOLDER fill: as many as there is room for. on_flash.py FOLDER torn: two, of which the last record, the stop,
-is torn.
+Arguments: the folder of the flash image, and "fill" (as many as there is room for) or "torn" (two, of which the last
+record, a stop, is torn).
 """
 
 import sys
 
 import vfs
 
-_HERE = "tests/ocpp/on_flash.py"
+_HERE = "tests/unit/ocpp_on_flash.py"
 ROOT = __file__[: -len(_HERE)]
 sys.path[:0] = [ROOT + folder for folder in ("firmware", "firmware/lib", "boards/simulator")]
 
