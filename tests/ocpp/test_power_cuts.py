@@ -24,8 +24,6 @@ SETTINGS = {
 KEYS = {"ConnectionTimeOut": 30, "MeterValueSampleInterval": 1, "HeartbeatInterval": 600}
 # Later than any write of a run.
 NEVER = 1_000_000
-# What flows between two values, the last of which the supply did not let reach the transaction.
-GAP_WH = 30
 
 State = dict[str, Any]
 
@@ -158,11 +156,11 @@ class Driver:
             values = [int(one["sampledValue"][0]["value"]) for one in entry["values"]]
             marks = [entry["meterStart"], *values, entry["meterStop"]]
             assert marks == sorted(marks), entry
-            assert last <= marks[0] <= last + GAP_WH, (last, entry)
+            assert marks[0] == last, (last, entry)
             last = marks[-1]
             stamps = [entry["start"], *(one["timestamp"] for one in entry["values"]), entry["stop"]]
             assert stamps == sorted(stamps), entry
-        assert self.box.state()["lifetime"]["total_wh"] <= last + GAP_WH
+        assert self.box.state()["lifetime"]["total_wh"] == last
 
 
 def drive(driver: Driver, first: int) -> int:
