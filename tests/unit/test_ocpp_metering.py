@@ -203,6 +203,18 @@ def test_triggered_values_wait_for_no_bogus_time():
     assert point.sent == [] and point.log.codes() == ["values_not_told"]
 
 
+def test_a_trigger_tells_no_energy_that_a_power_cut_would_take_back():
+    point = rig(MeterValuesSampledData=("Energy.Active.Import.Register",))
+    kept = []
+    point.station.keep_energy = lambda: kept.append(len(point.sent))
+
+    async def steps():
+        await point.metering.trigger()
+
+    point.run(steps())
+    assert len(point.sent) == 1 and kept == [0], "what leaves is on flash before"
+
+
 def test_a_trigger_sends_values_at_once_with_the_transaction_that_runs():
     point = rig()
 

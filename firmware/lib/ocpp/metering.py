@@ -171,6 +171,7 @@ class Metering:
     async def trigger(self) -> None:
         """Send the values of MeterValuesSampledData now (TriggerMessage)."""
         point = self._point
+        point.station.keep_energy()
         values = sample(point.station, point.config["MeterValuesSampledData"], TRIGGER)
         if not values:
             return
