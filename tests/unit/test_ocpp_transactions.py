@@ -6,6 +6,7 @@ import gc
 from ocpp_queue_help import NOON, TAG, Central, Point, boot, energy, settle, usual
 from storage_help import MOUNT, Flash, cut_everywhere, read, scratch, write
 
+from ocpp.errors import CallError
 from ocpp.queue import Full
 from ocpp.timestamps import iso, parse
 
@@ -195,6 +196,39 @@ def test_a_message_that_is_refused_is_sent_again_after_the_interval_times_the_at
     later = central.of("MeterValues") + central.of("StopTransaction")
     assert [payload["transactionId"] for payload in later] == [-1, -1]
     assert "message_dropped" in point.log.codes()
+
+
+def test_what_is_given_up_is_logged_without_the_whole_id_tag():
+    central = Central()
+    central.plan = ["refuse"] * 9
+
+    async def life(point):
+        await charge(point, minutes=1)
+        await point.delivered()
+
+    point = boot(scratch("ocpp-masked"), central, life)
+    dropped = [text for _level, _source, code, text in point.log.entries if code == "message_dropped"]
+    assert [text.split()[0] for text in dropped] == ["start", "values", "stop"]
+    assert "...%s" % TAG[-4:] in dropped[0] and "...%s" % TAG[-4:] in dropped[2], dropped
+    assert not any(TAG in text for text in dropped), dropped
+
+
+def test_a_retry_interval_of_a_day_waits_no_longer_than_timers_reach():
+    central = Central()
+    central.plan = ["refuse"] * 3
+    slept = []
+
+    async def life(point):
+        point.config["TransactionMessageRetryInterval"] = 86400
+        point.config["TransactionMessageAttempts"] = 100
+        for attempt in (2, 8):
+            point.transactions._attempts = 1, attempt - 1
+            began = point.clock.uptime_s()
+            await point.transactions._failed(1, "start", [0, 0, 0, TAG, 0], NOON, CallError("InternalError"))
+            slept.append((point.clock.uptime_s() - began) // 86400)
+
+    boot(scratch("ocpp-days"), central, life)
+    assert slept == [2, 6], "2**29 ms, which timers of a chip reach, are 6.2 days"
 
 
 def test_the_transaction_after_one_whose_start_was_given_up_has_an_id_again():

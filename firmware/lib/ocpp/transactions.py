@@ -18,6 +18,7 @@ from time import ticks_add, ticks_diff
 from micropython import const
 
 from ocpp import samples
+from ocpp.authorisation import masked
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.queue import DRIFT_S, Queue
 from ocpp.timestamps import iso
@@ -37,6 +38,8 @@ _PAUSE_MS = const(1000)
 # Before a reset it is looked so often whether all is delivered.
 _LOOK_MS = const(50)
 _LOGGED_CHARS = const(300)
+# Timers of a chip reach 2**29 ms, which are 6.2 days.
+_LONGEST_S = const(6 * 86400)
 # The transactionId of one that the central system never gave an id (OCPP 1.6 errata 4.0, 3.18).
 _NO_ID = const(-1)
 
@@ -467,9 +470,13 @@ class Transactions:
         if attempts < config["TransactionMessageAttempts"]:
             text = "%s %d not processed: %r" % (kind, sequence, error)
             self._log.add("warning", "ocpp", "message_refused", text)
-            await asyncio.sleep(config["TransactionMessageRetryInterval"] * attempts)
+            await asyncio.sleep(min(_LONGEST_S, config["TransactionMessageRetryInterval"] * attempts))
             return
-        text = "%s %d given up after %d attempts: %r; it was %s" % (kind, sequence, attempts, error, record)
+        shown = list(record)
+        place = {"start": 3, "stop": 6}.get(kind)
+        if place and shown[place]:
+            shown[place] = masked(shown[place])
+        text = "%s %d given up after %d attempts: %r; it was %s" % (kind, sequence, attempts, error, shown)
         self._log.add("error", "ocpp", "message_dropped", text[:_LOGGED_CHARS])
         self._done(sequence, self._noted(sequence, kind, record, utc, _NO_ID))
         if self.current and self.current.number == sequence:
