@@ -507,6 +507,41 @@ def test_only_the_own_card_or_one_of_its_group_ends_a_session():
     assert [one["idTag"] for one in rig.called("Authorize")] == [TAG, "STRANGER", "BLOCKED", "SISTER"]
 
 
+def test_a_card_that_takes_long_to_decide_ends_no_other_session_than_the_one_it_was_shown_in():
+    rig = Rig("late-stop")
+    rig.central.answers["Authorize"] = [
+        {"idTagInfo": {"status": "Accepted", "parentIdTag": "FAMILY"}},
+        {"idTagInfo": {"status": "Accepted", "parentIdTag": "FAMILY"}},
+    ]
+    results = []
+
+    async def steps():
+        await asyncio.sleep(1)
+        assert (await rig.point.card(TAG))[0]
+        rig.station.begin(TAG)
+        await asyncio.sleep(1)
+        ask = rig.point.auth.decide
+
+        async def slow(id_tag):
+            info = await ask(id_tag)
+            await asyncio.sleep(20)
+            return info
+
+        rig.point.auth.decide = slow
+
+        async def show():
+            results.append(await rig.point.card("SISTER"))
+
+        task = asyncio.create_task(show())
+        await asyncio.sleep(5)
+        rig.station.finish("EVDisconnected")
+        rig.station.begin("STRANGER")
+        await task
+
+    rig.run(steps())
+    assert not results[0][0] and rig.told("stop") == [], (results, rig.told("stop"))
+
+
 # Reset
 
 

@@ -291,6 +291,8 @@ class ChargePoint:
         parent = current.parent_id_tag if current is not None else None
         if own is None or not await self._may_stop(own, parent, id_tag):
             return False, "was refused: another card or the backend started this session"
+        if self.transactions.current is not current:
+            return False, "was refused: the session that it was shown in is over"
         self.station.stop("Local", id_tag)
         return True, "stops charging"
 
