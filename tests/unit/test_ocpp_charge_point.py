@@ -542,6 +542,33 @@ def test_a_card_that_takes_long_to_decide_ends_no_other_session_than_the_one_it_
     assert not results[0][0] and rig.told("stop") == [], (results, rig.told("stop"))
 
 
+def test_the_profile_of_a_remote_start_is_for_its_own_transaction_only():
+    for tag, limits in ((TAG.lower(), True), ("STRANGER", False)):
+        rig = Rig("own-profile")
+        schedule = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 8}]}
+        profile = {
+            "chargingProfileId": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": schedule,
+        }
+
+        async def steps(rig=rig, tag=tag, profile=profile):
+            await asyncio.sleep(1)
+            start = {"idTag": TAG, "chargingProfile": profile}
+            rig.central.sockets[-1].put([2, "r1", "RemoteStartTransaction", start])
+            rig.station.authorise = lambda id_tag: setattr(rig.station, "waiting", id_tag) or True
+            await asyncio.sleep(1)
+            assert rig.station.waiting == TAG
+            rig.station.waiting = None
+            rig.station.begin(tag)
+            await asyncio.sleep(1)
+
+        rig.run(steps())
+        assert (("limit", 8000) in rig.told("limit")) == limits, tag
+
+
 # Reset
 
 

@@ -54,9 +54,9 @@ class ChargePoint:
         self._profiles = asyncio.Event()
         self._availability = stores("ocpp_point")
         self.operative, self.whole_operative, self._scheduled = self._restore()
-        # idTag of a remote start that is being decided; whether a profile waits for its transaction.
+        # idTag of a remote start that is being decided, and of one whose profile waits for its transaction.
         self.remote_tag = None
-        self.remote_profile = False
+        self.remote_profile = None
         self.security = Security(self, target)
         self.transactions = Transactions(self, station.interruption())
         self.auth = Authorisation(self)
@@ -199,8 +199,11 @@ class ChargePoint:
             self._apply(self._scheduled)
         if self.remote_profile and self.remote_tag is None and station.waiting_tag() is None:
             # The authorisation has expired without a car.
-            self.remote_profile = False
-            self.charging.forget_remote()
+            self._forget_profile()
+
+    def _forget_profile(self) -> None:
+        self.remote_profile = None
+        self.charging.forget_remote()
 
     def session_began(self, id_tag) -> None:
         """A session begins, and its start is kept before the contactor may close. Full or OSError: it could not be."""
@@ -212,7 +215,10 @@ class ChargePoint:
         current = self.transactions.begin(tag, self.station.energy_wh(), reservation, parent, begin)
         self.reservations.take(tag, parent)
         self.remote_tag = None
-        self.remote_profile = False
+        if self.remote_profile and not same(self.remote_profile, tag):
+            # Another card came first.
+            self._forget_profile()
+        self.remote_profile = None
         self.charging.transaction_began(current)
         self._session_moved()
 

@@ -29,7 +29,7 @@ async def _start_refused(point, payload, id_tag: str):
     if why is None and profile is not None:
         if point.charging.set(1, profile, remote=True) != "Accepted":
             return "its profile is not allowed"
-        point.remote_profile = True
+        point.remote_profile = id_tag
     return why
 
 
