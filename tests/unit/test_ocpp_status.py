@@ -5,6 +5,7 @@ import asyncio
 from ocpp_help import Point
 from virtual_time import Record
 
+from ocpp import status as module
 from ocpp.errors import CallError, CallTimeout
 from ocpp.status import Status
 
@@ -229,6 +230,58 @@ def test_without_a_link_nothing_is_told_and_after_it_only_what_is_new():
 
     point.run(steps(), status.run())
     assert told(point) == ["Preparing"]
+
+
+def of_a_chip(one, other):
+    """ticks_diff where small integers have 31 bits: differences reach 6.2 days."""
+    return ((one - other + (1 << 29)) & ((1 << 30) - 1)) - (1 << 29)
+
+
+def weeks(steps, point, status):
+    """Run for days in the ticks of a chip."""
+    usual = module.ticks_diff
+    module.ticks_diff = of_a_chip
+    try:
+        point.run(steps, status.run())
+    finally:
+        module.ticks_diff = usual
+
+
+def test_what_has_changed_is_told_also_after_a_week_without_link():
+    point, station, status = rig()
+
+    async def steps():
+        await asyncio.sleep_ms(50)
+        point.online = False
+        station.is_plugged = True
+        status.look()
+        await asyncio.sleep(60)
+        await asyncio.sleep(7 * 86400)
+        del point.sent[:]
+        point.online = True
+        status.look()
+        await asyncio.sleep(1)
+
+    weeks(steps(), point, status)
+    assert told(point) == ["Finishing"], "nobody has permitted the car within ConnectionTimeOut"
+
+
+def test_a_car_that_stays_for_weeks_changes_no_status():
+    for session in (False, True):
+        point, station, status = rig()
+
+        async def steps(point=point, station=station, status=status, session=session):
+            station.is_plugged = True
+            station.active = station.is_permitted = station.is_offered = session
+            status.look()
+            await asyncio.sleep(100)
+            del point.sent[:]
+            for _ in range(14):
+                await asyncio.sleep(86400)
+                status.look()
+
+        weeks(steps(), point, status)
+        assert told(point) == [], session
 
 
 def test_a_notification_without_answer_is_sent_again():

@@ -1,7 +1,7 @@
 """The status of connectors 0 and 1 as OCPP 1.6 (4.9) tells it, and when it is sent; it only looks."""
 
 import asyncio
-from time import ticks_diff
+from time import ticks_add, ticks_diff
 
 from micropython import const
 
@@ -29,6 +29,14 @@ _TAKE_MS = const(3_000)
 # How soon it is noticed that an authorisation has expired without a car.
 _WAITING_MS = const(500)
 _INFO_CHARS = const(50)
+# Nothing here waits longer than a day, and what is older than two counts as so old: timers of a chip wrap after 6 days.
+_LOOK_MS = const(86_400_000)
+_OLD_MS = const(2 * 86_400_000)
+
+
+def _aged(instant, now: int):
+    """An instant (ms or None) that is not older than timers reach."""
+    return instant if instant is None or ticks_diff(now, instant) <= _OLD_MS else ticks_add(now, -_OLD_MS)
 
 
 class Status:
@@ -165,19 +173,19 @@ class Status:
         while True:
             wait_ms = await self._send_due()
             try:
-                if wait_ms is None:
-                    await self._changed.wait()
-                else:
-                    await asyncio.wait_for_ms(self._changed.wait(), max(1, wait_ms))
+                await asyncio.wait_for_ms(self._changed.wait(), max(1, wait_ms))
             except asyncio.TimeoutError:
                 continue
             self._changed.clear()
 
-    async def _send_due(self):
-        """Send what is due -> ms until something else may be due, None: only when something changes."""
+    async def _send_due(self) -> int:
+        """Send what is due -> ms until something else may be due."""
         point = self._point
         now = point.clock.ticks_ms()
-        waits = []
+        self._since = _aged(self._since, now)
+        self._plugged_at = _aged(self._plugged_at, now)
+        self._offered_at = _aged(self._offered_at, now)
+        waits = [_LOOK_MS]
         if self._finishing_at is not None:
             left = _FINISHING_MS - ticks_diff(now, self._finishing_at)
             if left > 0:
@@ -198,7 +206,7 @@ class Status:
             left = await self._report(shown, now)
             if left:
                 waits.append(left)
-        return min(waits) if waits else None
+        return min(waits)
 
     async def _report(self, shown: tuple, now: int) -> int:
         """Send both connectors' status if the central system does not know it -> ms to wait before it may be sent."""
