@@ -120,3 +120,20 @@ def test_a_wallbox_that_leaves_its_central_system_is_free_of_it(bay, csms):
     here.box.plug()
     state = here.until(lambda state: state["contactor"]["closed"])
     assert "backend" not in state["limits"] and not state["backend"]["connected"]
+
+
+def test_a_transaction_ends_with_the_central_system_that_is_left_not_with_later_energy(bay, csms):
+    """Whoever charges while no central system is set up is not billed to the last one of before."""
+    here = bay()
+    entry = here.charge()
+    here.passes(20)
+    here.box.settings(ocpp_url="", access_control=False)
+    csms.wait_gone()
+    left_wh = here.box.state()["session"]["energy_wh"]
+    here.passes(90)
+    here.box.unplug()
+    here.until(lambda state: not state["session"]["active"])
+    here.box.settings(ocpp_url=csms.url)
+    stopped = here.stopped(entry["id"])
+    assert stopped["reason"] == "Other"
+    assert stopped["meterStop"] - stopped["meterStart"] <= left_wh + 10

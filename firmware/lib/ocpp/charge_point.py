@@ -230,12 +230,20 @@ class ChargePoint:
                 self.reservations.cancel(found.reservation_id, "used before a restart")
             self.transactions.restore(self.station.energy_wh())
 
-    def session_ended(self, reason: str, id_tag=None) -> None:
-        """The session has ended for an OCPP reason (`id_tag`: who has stopped it)."""
+    def end_transaction(self, reason: str, id_tag=None) -> None:
+        """End the transaction, if there is one, with the register as it is; the session may go on.
+
+        Also for the host that lets go of this charge point: what is charged later is none of its transaction's.
+        """
         if self.transactions.current is not None:
+            self.station.keep_energy()
             data = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), END)
             self.transactions.end(reason, self.station.energy_wh(), id_tag, data)
             self.charging.transaction_ended()
+
+    def session_ended(self, reason: str, id_tag=None) -> None:
+        """The session has ended for an OCPP reason (`id_tag`: who has stopped it)."""
+        self.end_transaction(reason, id_tag)
         self.station.suspend(None)
         self.status.ended()
         self._session_moved()

@@ -112,8 +112,11 @@ class Wiring:
             self._app.log.add("error", "ocpp", "no_transaction", text)
 
     async def run(self, changed) -> None:
-        """Work until the event `changed`: then another central system is set up."""
-        await together(self.point.run(), self._watch(), changed.wait())
+        """Work until the event `changed`: then another central system is set up, or none."""
+        try:
+            await together(self.point.run(), self._watch(), changed.wait())
+        finally:
+            self.point.end_transaction("Other")
 
     async def _watch(self) -> None:
         """Tell the charge point of what moves at the wallbox."""
