@@ -1,6 +1,7 @@
 """Task `backend`: loads what speaks with a central system only while one is set up; it decides nothing."""
 
 import asyncio
+import io
 import sys
 
 from wallbox.timer import unwatched
@@ -20,7 +21,13 @@ class Backend:
         app.settings.listeners.append(self._settings_changed)
         app.session.listeners.append(self._session_changed)
         if app.settings["ocpp_url"]:
-            self._load()
+            try:
+                self._load()
+            except Exception as error:
+                # The wallbox has to start without it; the task tries again, and fails by itself.
+                text = io.StringIO()
+                sys.print_exception(error, text)
+                app.log.add("error", "ocpp", "failed", text.getvalue())
 
     def _load(self) -> None:
         self.wiring = __import__(_FOLDER + ".wiring", None, None, ("x",)).Wiring(self._app)
@@ -47,8 +54,13 @@ class Backend:
             self._wake.set()
 
     def _session_changed(self, begun: bool) -> None:
-        if self.wiring is not None:
+        if self.wiring is None:
+            return
+        try:
             self.wiring.session_changed(begun)
+        except Exception as error:
+            # A full heap, or a mistake: whoever keeps the session has to go on.
+            self.wiring.point.failed(error)
 
     def refusal(self, id_tag: str):
         """Why the box itself may not permit a session of `id_tag` now, in words, or None."""
