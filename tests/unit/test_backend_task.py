@@ -1,9 +1,12 @@
 """The task of the backend: what is wrong with a central system's side stops no charge (R25, R30)."""
 
+import asyncio
+
 from storage_help import scratch
 from virtual_time import Log, Record
 
 from wallbox.backend.backend import Backend
+from wallbox.backend.wiring import Wiring
 from wallbox.storage.store import Store
 
 
@@ -46,3 +49,43 @@ def test_a_session_goes_on_when_telling_of_it_fails():
     for begun in (True, False):
         box.session.listeners[0](begun)
     assert [error.args for error in failures] == [(True,), (False,)]
+
+
+class Half(Wiring):
+    """The part of a wiring that decides cards."""
+
+    def __init__(self, app, point):
+        self._app = app
+        self._card = None
+        self._uid = None
+        self.point = point
+
+
+def test_a_card_that_is_shown_while_another_is_decided_is_refused_with_a_sound():
+    answers = []
+    free = asyncio.Event()
+
+    async def card(_uid):
+        await free.wait()
+        return True, "authorises charging"
+
+    def answer(uid, accepted, text):
+        answers.append((uid, accepted, text))
+
+    point = Record(card=card, station_changed=lambda: None)
+    wiring = Half(Record(access=Record(answer=answer)), point)
+
+    async def steps():
+        wiring.card("A")
+        await asyncio.sleep_ms(1)
+        wiring.card("A")
+        wiring.card("B")
+        assert answers == [("B", False, "was refused: another card is being looked at")]
+        free.set()
+        await asyncio.sleep_ms(1)
+        assert answers[1:] == [("A", True, "authorises charging")]
+        wiring.card("B")
+        await asyncio.sleep_ms(1)
+        assert answers[2:] == [("B", True, "authorises charging")]
+
+    asyncio.run(steps())

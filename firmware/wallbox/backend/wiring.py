@@ -31,7 +31,9 @@ class Wiring:
 
     def __init__(self, app):
         self._app = app
+        # The task that decides a card, and its UID.
         self._card = None
+        self._uid = None
         # Whether the session that runs could not be made a transaction.
         self._missed = False
         config = configuration(app.folder, app.log)
@@ -48,6 +50,7 @@ class Wiring:
             self._target(),
         )
         self.point.reservations.listeners.append(self._reserved)
+        self._reserved()
 
     def _reserved(self) -> None:
         """A reservation holds back those who need no card from the very moment it is accepted."""
@@ -82,7 +85,10 @@ class Wiring:
     def card(self, uid: str) -> None:
         """A card was shown: whether it may charge is decided by the central system and the rules for its absence."""
         if self._card is None or self._card.done():
+            self._uid = uid
             self._card = asyncio.create_task(self._decide(uid))
+        elif uid != self._uid:
+            self._app.access.answer(uid, False, "was refused: another card is being looked at")
 
     async def _decide(self, uid: str) -> None:
         try:
