@@ -190,6 +190,17 @@ def test_out_of_service_and_reserved_hold_sessions_back():
     assert rig.session.held is None
 
 
+def test_who_waits_for_a_reserved_wallbox_waits_also_when_another_central_system_is_set_up():
+    rig = Rig(access_control=False)
+    rig.station.set_reserved(True)
+    assert rig.session.held is not None
+    later = Station(rig.app, {"ConnectionTimeOut": 30})
+    later.set_operative(True)
+    assert ("hold", None) not in rig.session.calls, "a car that is plugged in would charge at once"
+    later.set_reserved(False)
+    assert rig.session.held is None
+
+
 def test_an_authorisation_lasts_for_connection_time_out():
     rig = Rig()
     rig.station.authorise("04AA")
@@ -200,8 +211,12 @@ def test_an_authorisation_lasts_for_connection_time_out():
 
 def test_who_has_stopped_a_session_is_told_with_its_end():
     rig = Rig()
+    rig.session.authorised = True
     rig.station.stop("Local", "04AA")
     assert rig.station.stopped_by == "04AA" and rig.session.calls == [("stop", "Local")]
+    rig.session.authorised = False
+    rig.station.stop("Remote")
+    assert rig.station.stopped_by == "04AA", "it was ending already"
     rig.station.began()
     assert rig.station.stopped_by is None
 

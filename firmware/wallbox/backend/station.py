@@ -83,7 +83,8 @@ class Station:
         self._app = app
         self._config = config
         self._operative = True
-        self._reserved = False
+        # As the one before has left it, until it is known.
+        self._reserved = app.session.held == _RESERVED
         self._suspended = None
         self._limit = (None, "", None)
         self._charged = False
@@ -241,8 +242,9 @@ class Station:
         self._app.session.stop()
 
     def stop(self, reason: str, id_tag=None) -> None:
-        """End the session in the normal way, for an OCPP reason."""
-        self.stopped_by = id_tag
+        """End the session in the normal way, for an OCPP reason; one that is ending already was stopped by another."""
+        if self.permitted():
+            self.stopped_by = id_tag
         self._app.session.stop(reason)
 
     def suspend(self, reason) -> None:
