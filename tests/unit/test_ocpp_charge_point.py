@@ -288,6 +288,16 @@ def test_what_is_to_be_done_later_comes_after_the_answer_and_its_errors_are_logg
     assert len(failed) == 1 and "KeyError: lost" in failed[0]
 
 
+def test_the_log_shows_no_whole_id_tag_that_is_configured():
+    rig = Rig("configured")
+    for key, value in (("FreeChargingIdTag", TAG), ("freechargingidtag", "04D4E5F6"), ("CpoName", "Company")):
+        answer = asyncio.run(rig.point.handle("ChangeConfiguration", {"key": key, "value": value}))
+        assert answer == {"status": "Accepted"}
+    texts = [text for _level, code, text in rig.log.entries if code == "configured"]
+    assert "Company" in texts[2] and "...B2C3" in texts[0], texts
+    assert not any(TAG in text or "04D4E5F6" in text for text in texts), texts
+
+
 def test_its_tasks_end_with_it():
     rig = Rig("tasks")
     ended = []
@@ -358,6 +368,21 @@ def test_in_a_session_it_is_scheduled_over_a_restart_too_and_taken_back_by_its_o
     assert point.operative
     point.station_changed()
     assert not point.operative and not point.whole_operative and rig.told("operative")[-1] == ("operative", False)
+
+
+def test_what_was_scheduled_comes_also_when_flash_refuses_and_again_after_a_restart():
+    rig = Rig("promised")
+    rig.station.active = True
+    assert rig.point.change_availability(1, False) == "Scheduled"
+    rig.station.active = False
+    rig.store("ocpp_point").broken = True
+    for _ in range(3):
+        rig.point.station_changed()
+    assert not rig.point.operative and rig.told("operative")[-1] == ("operative", False)
+    assert rig.log.codes().count("not_stored") == 1, "not at each move of the station"
+    rig.store("ocpp_point").broken = False
+    rig.boot().station_changed()
+    assert not rig.point.operative and not rig.boot().operative
 
 
 def test_a_flash_that_refuses_leaves_the_availability_as_it_is():

@@ -196,7 +196,7 @@ class ChargePoint:
         if station.session_active():
             return
         if self._scheduled is not None:
-            self._apply(self._scheduled)
+            self._come_due(self._scheduled)
         if self.remote_profile and self.remote_tag is None and station.waiting_tag() is None:
             # The authorisation has expired without a car.
             self._forget_profile()
@@ -383,6 +383,14 @@ class ChargePoint:
         if not operative and self.station.session_active():
             return "Scheduled" if self._save(self.operative, self.whole_operative, wanted) else "Rejected"
         return "Accepted" if self._apply(wanted) else "Rejected"
+
+    def _come_due(self, wanted: list) -> None:
+        """What was scheduled holds from now on; flash that refuses to note that has it as scheduled for a restart."""
+        self._scheduled = None
+        if not self._apply(wanted):
+            self.operative, self.whole_operative = wanted[:2]
+            self.station.set_operative(self.operative)
+            self.status.look()
 
     def _apply(self, wanted) -> bool:
         if not self._save(wanted[0], wanted[1], None):

@@ -1,9 +1,12 @@
 """Availability, configuration, cache, data transfer, unlocking and reset (OCPP 1.6, chapter 5)."""
 
+from ocpp.authorisation import masked
 from ocpp.errors import OCCURRENCE, PROPERTY, CallError
 
 # These two are changed by the link's security, which has to prove them (white paper, A01 to A05).
 _SECURED = ("AuthorizationKey", "SecurityProfile")
+# An idTag, and as such nothing for the log.
+_TAG = "FreeChargingIdTag"
 
 
 async def _change_availability(point, payload) -> dict:
@@ -32,7 +35,8 @@ async def _change_configuration(point, payload) -> dict:
         point.log.add("error", "ocpp", "not_stored", "%s could not be stored: %s" % (key[:50], error))
         return {"status": "Rejected"}
     if status in ("Accepted", "RebootRequired"):
-        point.log.add("info", "ocpp", "configured", "the central system set %s=%s" % (key, value[:100]))
+        shown = masked(value) if key.lower() == _TAG.lower() else value[:100]
+        point.log.add("info", "ocpp", "configured", "the central system set %s=%s" % (key, shown))
     return {"status": status}
 
 
