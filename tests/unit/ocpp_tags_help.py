@@ -82,6 +82,7 @@ class Point:
         self.station = Station()
         self.status = Status()
         self.online = False
+        self.remote_tag = None
         self.answers = []
         self.asked = []
 

@@ -110,6 +110,14 @@ async def test_a_second_reservation_is_occupied_even_for_the_same_tag():
     assert held(one) == 7
 
 
+async def test_a_connector_whose_remote_start_is_being_decided_is_occupied():
+    one = fresh()
+    one.remote_tag = "CD2"
+    assert await reserve(one, 7) == "Occupied" and held(one) is None
+    one.remote_tag = None
+    assert await reserve(one, 7) == "Accepted"
+
+
 async def test_the_same_id_replaces_the_reservation():
     one = fresh()
     await reserve(one, 7, "AB1", parentIdTag="G")

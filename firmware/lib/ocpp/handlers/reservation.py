@@ -35,7 +35,8 @@ def _state(point, reservation_id: int):
     held = point.reservations.reserved_for(1)
     if held is not None:
         return None if held["reservationId"] == reservation_id else "Occupied"
-    return None if status == "Available" else "Occupied"
+    # Whose remote start is being decided has come first.
+    return None if status == "Available" and point.remote_tag is None else "Occupied"
 
 
 def _hold(point, payload) -> str:
