@@ -26,6 +26,8 @@ _BOOT_S = const(30)
 _LONGEST_BOOT_S = const(86_400)
 # A clock that is off by more is set (Heartbeat answers take some time on their way).
 _CLOCK_S = const(2)
+# Of 2015-10-08, when OCPP 1.6 was published: who tells an earlier time knows none, and it would stand on bills.
+_FIRST_S = const(1_444_262_400)
 # A jump of the clock by more is told as a security event (white paper, SettingSystemTime).
 _JUMP_S = const(10)
 # No message of 1.6 needs more: a list of 100 tags or a profile of 24 periods takes 7 KB.
@@ -334,6 +336,8 @@ class Link:
         point = self._point
         try:
             utc_s = timestamps.parse(text)
+            if utc_s < _FIRST_S:
+                raise ValueError("%s is older than OCPP 1.6" % timestamps.iso(utc_s))
         except ValueError as error:
             point.log.add("warning", "ocpp", "bad_time", "the central system's time is none: %s" % error)
             return
