@@ -337,7 +337,7 @@ async def test_a_firmware_is_fetched_in_time_installed_after_the_session_and_tol
     await asyncio.sleep(10)
     assert point.installed == [b"half and half"]
     assert point.statuses("FirmwareStatusNotification") == told + ["Installing"]
-    assert (point.resets, point.discarded) == (1, 1), "only the look whether there is a place"
+    assert (point.resets, point.discarded) == (1, 0)
     point.end()
     for version, status, events in (("2.0", "Installed", ["FirmwareUpdated"]), ("1.0", "InstallationFailed", [])):
         after = Point(dict(point.stored), version=version)
@@ -354,7 +354,7 @@ async def test_a_firmware_that_does_not_come_is_given_up():
     await point.ask("UpdateFirmware", location="http://h/fw", retrieveDate=when(0), retries=1, retryInterval=10)
     await asyncio.sleep(60)
     assert point.statuses("FirmwareStatusNotification") == ["Downloading", "DownloadFailed"]
-    assert (point.installed, point.discarded, point.resets) == ([], 3, 0)
+    assert (point.installed, point.discarded, point.resets) == ([], 2, 0)
     assert point.stored["ocpp_upkeep"] is None
     point.end()
 
@@ -374,7 +374,7 @@ async def test_an_image_that_cannot_be_installed_is_told_and_nothing_restarts():
     await point.ask("UpdateFirmware", location="http://h/fw", retrieveDate=when(0))
     await asyncio.sleep(60)
     assert point.statuses("FirmwareStatusNotification")[-1] == "InstallationFailed"
-    assert (point.resets, point.discarded, point.stored["ocpp_upkeep"]) == (0, 2, None)
+    assert (point.resets, point.discarded, point.stored["ocpp_upkeep"]) == (0, 1, None)
     point.end()
 
 
@@ -399,7 +399,7 @@ async def test_a_wrong_signature_or_certificate_is_refused_and_reported():
     await point.ask("SignedUpdateFirmware", requestId=5, firmware=firmware(signature="other"))
     await asyncio.sleep(20)
     assert point.statuses("SignedFirmwareStatusNotification") == ["Downloading", "Downloaded", "InvalidSignature"]
-    assert (point.installed, point.discarded, point.resets) == ([], 2, 0)
+    assert (point.installed, point.discarded, point.resets) == ([], 1, 0)
     answer = await point.ask("SignedUpdateFirmware", requestId=6, firmware=firmware(signingCertificate="bad"))
     assert answer == {"status": "InvalidCertificate"}
     assert point.events == ["InvalidFirmwareSignature", "InvalidFirmwareSigningCertificate"]
@@ -417,6 +417,20 @@ async def test_a_new_update_replaces_one_that_is_not_yet_installed():
     point.active = False
     await asyncio.sleep(10)
     assert [try_[1] for try_ in point.network.tries] == ["http://h/fw", "http://h/new"]
+    assert len(point.installed) == 1
+    point.end()
+
+
+async def test_an_update_that_is_refused_leaves_alone_the_one_that_runs():
+    point = Point()
+    point.active = True
+    await point.ask("SignedUpdateFirmware", requestId=1, firmware=firmware())
+    await asyncio.sleep(10)
+    assert point.statuses("SignedFirmwareStatusNotification")[-1] == "SignatureVerified"
+    answer = await point.ask("SignedUpdateFirmware", requestId=2, firmware=firmware(signingCertificate="bad"))
+    assert answer == {"status": "InvalidCertificate"} and point.discarded == 0, "there is one place for a firmware"
+    point.active = False
+    await asyncio.sleep(10)
     assert len(point.installed) == 1
     point.end()
 
@@ -457,7 +471,7 @@ async def test_an_update_goes_on_after_a_restart_but_not_for_ever():
     point = Point(dict(stored))
     await asyncio.sleep(2000)
     assert point.statuses("FirmwareStatusNotification") == ["DownloadFailed"]
-    assert point.stored["ocpp_upkeep"] is None
+    assert point.stored["ocpp_upkeep"] is None and point.discarded == 1, "what came before the last restart"
     point.end()
 
 

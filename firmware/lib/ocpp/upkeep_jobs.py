@@ -237,8 +237,11 @@ def resume(point, kept: dict) -> None:
         upkeep.keep(None)
         return
     job = Job(UPDATE, secure, payload.get("requestId"))
-    if starts >= _STARTS or point.station.firmware() is None:
+    place = point.station.firmware()
+    if starts >= _STARTS or place is None:
         upkeep.keep(None)
+        if place is not None:
+            place.discard()
         upkeep.tell(job, "DownloadFailed")
         return
     upkeep.go_on(job, "update", payload, None, starts + 1)

@@ -41,10 +41,9 @@ def _accepted(point, kind: int) -> str:
 
 
 def _check_place(point) -> None:
-    place = point.station.firmware()
-    if place is None:
+    # Nothing is discarded: it may be the very place of an update that runs, and nothing was written.
+    if point.station.firmware() is None:
         raise CallError(NOT_SUPPORTED, "this charge point cannot install a firmware")
-    place.discard()
 
 
 def _installing(point) -> bool:
