@@ -198,10 +198,27 @@ def test_a_peer_that_is_always_wrong_does_not_push_other_events_out():
             box.security.event("ResetOrReboot")
         await asyncio.sleep(3601)
         box.security.event("InvalidMessages", "nonsense")
-        assert len(box.recorded()) == 14, "critical events are never left out"
+        assert len(box.recorded()) == 14, "critical events are not left out"
         assert list(box.security.log_pieces())[-1].endswith(b"495 more before. nonsense\n")
 
     box.run(steps())
+
+
+def test_a_clock_that_jumps_all_the_time_does_not_wear_out_flash():
+    box = Box("storm-critical")
+
+    async def steps():
+        await asyncio.sleep(1)
+        for _ in range(200):
+            box.security.event("SettingSystemTime", "set by the central system")
+            box.security.event("ResetOrReboot", "SoftReset")
+        await asyncio.sleep(3_601)
+        box.security.event("SettingSystemTime", "once more")
+        await until(lambda: len(box.told()) == 42)
+
+    box.run(steps(), box.security.run())
+    assert box.kinds().count("ResetOrReboot") == 20
+    assert box.told()[-1]["techInfo"] == "180 more before. once more"
 
 
 def test_a_central_system_without_security_events_is_asked_once_a_connection():
@@ -453,6 +470,15 @@ async def test_a_profile_is_only_ever_raised_and_only_with_what_it_needs():
     for text in ("0", "1"):
         assert box.security.change("SecurityProfile", text) == "Rejected"
     assert box.config["SecurityProfile"] == 1
+
+
+async def test_from_profile_2_on_no_spelling_of_the_address_leads_past_tls():
+    for url in ("ws://csms.example/ocpp", "WS://csms.example/ocpp", "wss://csms.example/ocpp", "WSS://csms.example/ocpp"):
+        target = {"url": url, "identity": "S1", "password": KEY}
+        found = Box("spelling", target=target, SecurityProfile=2).security.target()
+        assert found.url == "wss://csms.example/ocpp" and found.ssl is not None, url
+    found = Box("spelling-1", target=dict(target, url="Ws://csms.example/"), SecurityProfile=1).security.target()
+    assert found.url == "ws://csms.example/" and found.ssl is None
 
 
 async def test_a_profile_that_does_not_work_falls_back_and_one_that_does_stays():

@@ -16,7 +16,7 @@ from ocpp import timestamps
 from ocpp.errors import NOT_IMPLEMENTED, NOT_SUPPORTED, CallError, CallTimeout, NotConnected, OcppError
 from ocpp.rare import borrow
 
-# Events that have to be told (whitepaper, appendix 4); here all are, but these are never left out.
+# Events that have to be told (whitepaper, appendix 4); here all are, but of these more at once.
 CRITICAL = (
     "FirmwareUpdated SettingSystemTime StartupOfTheDevice ResetOrReboot SecurityLogWasCleared MemoryExhaustion "
     "TamperDetectionActivated"
@@ -35,6 +35,8 @@ _UNWRITTEN = const(16)
 # A peer that is wrong all the time must not push everything else out of the log: more than this of one kind within
 # an hour are counted, and the count is told with the next one.
 _REPEATS = const(5)
+# Of the critical ones. A central system that sets the clock with each answer would write flash at each.
+_CRITICAL_REPEATS = const(20)
 _REPEAT_S = const(3600)
 # After a time-out or an error of the central system's: as long as its transaction messages wait by default.
 _RETRY_S = const(60)
@@ -144,14 +146,13 @@ class Security:
 
     def _repeated(self, kind: str, now: int):
         """How many of a kind were left out before this one; None when this one is to be left out too."""
-        if kind in CRITICAL.split():
-            return 0
+        most = _CRITICAL_REPEATS if kind in CRITICAL.split() else _REPEATS
         since, count = self._counts.get(kind, (now, 0))
         if now - since >= _REPEAT_S:
             self._counts[kind] = now, 1
-            return max(0, count - _REPEATS)
+            return max(0, count - most)
         self._counts[kind] = since, count + 1
-        return None if count >= _REPEATS else 0
+        return None if count >= most else 0
 
     def _write(self) -> None:
         """Write what waits in RAM to the journal, as far as flash lets us."""
