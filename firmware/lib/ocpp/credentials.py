@@ -38,11 +38,13 @@ class Target:
 def target(security) -> Target:
     """Whereto and how to connect next; ValueError when a certificate on flash cannot be read."""
     given = security.given
-    url = given["url"]
+    scheme, colon, rest = given["url"].partition(":")
+    scheme = scheme.lower()
     profile = security.profile()
-    if profile >= TLS and url.startswith("ws:"):
-        url = "wss:" + url[3:]
-    ssl = _tls(security, profile) if url.startswith("wss:") else None
+    if profile >= TLS and scheme == "ws":
+        scheme = "wss"
+    url = scheme + colon + rest
+    ssl = _tls(security, profile) if scheme == "wss" else None
     return Target(url, given["identity"], _password(security, profile), ssl)
 
 
