@@ -737,6 +737,18 @@ async def test_more_surrogates_than_a_chip_can_join_in_time_are_refused():
     assert bench.link.sent[-1] == [4, "s2", "FormationViolation", "more than 128 surrogates", {}]
 
 
+async def test_an_escape_that_is_none_makes_no_half_of_a_character():
+    bench = Bench()
+    # MicroPython's parser makes U+DA33 of the first; as a part of an idTag it would break every app that shows it.
+    for number, text in enumerate(("\\ud8zz", "\\uC\u0078zz", "\\u12", "\\u 123", "a\\\\\\uzzzz")):
+        await bench.receive('[2,"e%d","DataTransfer",{"data":"%s"}]' % (number, text))
+        assert bench.link.sent[-1] == [4, "e%d" % number, "FormationViolation", "not JSON", {}], text
+    await bench.receive('[2,"e8","DataTransfer",{"data":"C:\\\\users\\u00e9\\/"}]')
+    assert bench.handled == [("DataTransfer", {"data": "C:\\users\u00e9/"})]
+    await bench.receive('[2,"e9","DataTransfer",{"data":"%s"}]' % ("\\u0041" * 1025))
+    assert bench.link.sent[-1] == [4, "e9", "FormationViolation", "more than 1024 escaped characters", {}]
+
+
 async def test_the_last_of_equal_keys_counts():
     bench = Bench()
     await bench.receive('[2,"s1","Reset",{"type":"Hard","type":"Soft"}]')
