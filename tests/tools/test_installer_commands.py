@@ -16,6 +16,7 @@ import pytest
 from contract_box import EXPERT, PASSKEY, ContractBox, serve_websocket
 
 from installer import cli, completion, files
+from installer.commands import records
 from installer.errors import EXIT_CODES, FileError, Refused, UsageError, ValueRefused
 from installer.options import build
 from installer.schema import Schema, allowed_text
@@ -172,6 +173,16 @@ def test_log_pages_are_put_together(bench):
     assert [entry["seq"] for entry in entries] == list(range(1, 46))
     entries = json.loads(bench.run("log", "--json", "--since", "44")[1])["entries"]
     assert [entry["seq"] for entry in entries] == [45]
+
+
+def test_what_others_have_written_into_the_log_neither_moves_the_terminal_nor_looks_like_an_entry(capsys):
+    forged = "closed with 1000 \x1b]0;title\x07\x1b[2J\x9b2J\n     2  2026-01-01T00:00:00Z  error/faults/weld  forged"
+    Terminal(False).result({}, [records.entry_line({"seq": 1, "utc": "now", "level": "info", "text": forged})])
+    out = capsys.readouterr()[0]
+    assert "closed with 1000" in out and not set(out) & set("\x1b\x07\x9b")
+    assert [line[:8].strip() for line in out.splitlines()] == ["1", ""]
+    Terminal(False).fail(UsageError("answer \x1b[31m"))
+    assert "\x1b" not in capsys.readouterr()[1]
 
 
 def test_an_expert_is_not_made_of_somebody_who_need_not_be_one(bench):

@@ -6,6 +6,7 @@ import os
 import sys
 import termios
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,11 @@ REDRAW_S = 0.1
 READ_BYTES = 4096
 # Place of the flags in what termios tells of a terminal.
 LOCAL_FLAGS = 3
+
+
+def _harmless(text: str) -> str:
+    """`text` without characters that a terminal obeys: some of it was written by a backend, a car, or a server."""
+    return "".join("\ufffd" if unicodedata.category(char) == "Cc" and char not in "\n\t" else char for char in text)
 
 
 class Terminal:
@@ -35,18 +41,18 @@ class Terminal:
             print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
             return
         for line in lines:
-            print(line, file=self._out, flush=True)
+            print(_harmless(line), file=self._out, flush=True)
 
     def fail(self, error: InstallerError) -> None:
         """Show an error in one line: as JSON on stdout, for people on stderr."""
         if self.as_json:
             print(json.dumps({"error": error.as_dict()}, ensure_ascii=False), file=self._out, flush=True)
         else:
-            print(f"wallbox: {' '.join(str(error).split())}", file=self._err)
+            print(_harmless(f"wallbox: {' '.join(str(error).split())}"), file=self._err)
 
     def note(self, text: str) -> None:
         """Tell something by the way."""
-        print(f"wallbox: {text}", file=self._err, flush=True)
+        print(_harmless(f"wallbox: {text}"), file=self._err, flush=True)
 
     def raw(self, content: bytes) -> None:
         """Write a file's content to stdout as it is."""
@@ -85,7 +91,7 @@ class Terminal:
 
     def say(self, text: str = "") -> None:
         """A line of a dialogue, which is no result."""
-        print(text, file=self._err, flush=True)
+        print(_harmless(text), file=self._err, flush=True)
 
     async def secret(self, what: str, options: str) -> str:
         """Ask for a secret without echo; UsageError, naming `options`, when nobody can be asked."""

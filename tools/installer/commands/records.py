@@ -41,16 +41,18 @@ async def log(box: Box, options: Namespace, terminal: Terminal) -> int:
         if not answer["entries"] or answer["entries"][-1]["seq"] >= answer["last"]:
             break
         since = answer["entries"][-1]["seq"]
-    terminal.result({"entries": entries, "last": answer["last"]}, [_entry_line(entry) for entry in entries])
+    terminal.result({"entries": entries, "last": answer["last"]}, [entry_line(entry) for entry in entries])
     return EXIT_DONE
 
 
-def _entry_line(entry: dict) -> str:
+def entry_line(entry: dict) -> str:
+    """An entry of a log as text; further lines of it are set in, so that none looks like an entry of its own."""
     when = entry.get("utc") or f"{entry.get('uptime_ms', 0) / 1000:.1f} s"
     words = [str(entry.get(name)) for name in ("level", "source", "code") if entry.get(name)]
     text = entry.get("text") or " ".join(
         f"{name}={value}" for name, value in entry.items() if name not in ("seq", "utc", "uptime_ms")
     )
+    text = "\n        ".join(text.splitlines())
     return f"{entry.get('seq', 0):>6}  {when:<20}  {'/'.join(words):<30}  {text}"
 
 
