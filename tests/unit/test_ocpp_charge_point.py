@@ -186,6 +186,25 @@ def test_before_the_registration_only_what_may_leaves():
     assert [name for _ms, name, _payload in rig.central.calls] == ["BootNotification", "Heartbeat"]
 
 
+def test_a_certificate_that_is_triggered_while_pending_is_asked_for():
+    rig = Rig("pending-certificate")
+    rig.central.answers["BootNotification"] = {"status": "Pending", "currentTime": iso(UTC_S), "interval": 1_000}
+    rig.central.answers["SignCertificate"] = {"status": "Accepted"}
+
+    async def steps():
+        await asyncio.sleep(1)
+        trigger = {"requestedMessage": "SignChargePointCertificate"}
+        rig.central.sockets[-1].put([2, "t1", "ExtendedTriggerMessage", trigger])
+        for _ in range(100):
+            await asyncio.sleep(1)
+            if rig.called("SignCertificate"):
+                return
+
+    rig.run(steps())
+    assert rig.central.replies == [[3, "t1", {"status": "Accepted"}]]
+    assert len(rig.called("SignCertificate")) == 1
+
+
 def test_a_message_that_breaks_the_specification_does_not_leave_and_an_answer_that_does_is_an_error():
     rig = Rig("schema")
     codes = []

@@ -400,13 +400,16 @@ class Security:
         elif left_s is not None and left_s < _RENEW_S:
             await self.sign_certificate()
 
-    async def sign_certificate(self) -> None:
-        """Make a key pair and ask the central system to sign its certificate (whitepaper, A02 and A03)."""
+    async def sign_certificate(self, triggered: bool = False) -> None:
+        """Make a key pair and ask the central system to sign its certificate (whitepaper, A02 and A03).
+
+        What it has triggered may be sent before the registration.
+        """
         if self._signing:
             return
         self._signing = True
         try:
-            await borrow("signing").ask(self.point)
+            await borrow("signing").ask(self.point, triggered)
         except (OcppError, OSError, ValueError) as error:
             self.point.log.add("warning", "ocpp", "not_signed", "no certificate could be asked for: %s" % error)
         finally:

@@ -23,7 +23,7 @@ def look(point, utc_s: int) -> tuple:
     return False, None if own is None else own.not_after - utc_s
 
 
-async def ask(point) -> None:
+async def ask(point, triggered: bool) -> None:
     """Send SignCertificate for a new key pair, whose private key is on flash before (whitepaper, A02).
 
     The subject is the serial number, and as organisation the operator's name, if one is configured.
@@ -35,6 +35,7 @@ async def ask(point) -> None:
     d, public = await p256.generate(point.random)
     request = await x509.request(d, public, fields, point.random)
     certificates.Store(point.folder, point.log).expect(x509.encode_private(d, public))
-    answer = await point.call("SignCertificate", {"csr": x509.to_pem(request, "CERTIFICATE REQUEST")})
+    csr = x509.to_pem(request, "CERTIFICATE REQUEST")
+    answer = await point.call("SignCertificate", {"csr": csr}, triggered=triggered)
     level = "info" if answer["status"] == "Accepted" else "warning"
     point.log.add(level, "ocpp", "sign_certificate", "a certificate was asked for: %s" % answer["status"])

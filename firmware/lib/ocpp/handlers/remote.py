@@ -70,7 +70,7 @@ async def _trigger(point, payload, extended=False) -> dict:
     elif what in ("DiagnosticsStatusNotification", "FirmwareStatusNotification", "LogStatusNotification"):
         point.later(point.upkeep.tell_again, what, extended)
     else:
-        point.later(point.security.sign_certificate)
+        point.later(point.security.sign_certificate, True)
     return _ACCEPTED
 
 
