@@ -29,8 +29,8 @@ def normal(kind: str, text: str, measurands) -> str:
     if letter == "i":
         return _integer(text, bounds[0], bounds[1])
     if letter == "s":
-        if not bounds[0] <= len(text) <= bounds[1]:
-            raise ValueError("%d to %d characters" % (bounds[0], bounds[1]))
+        if not bounds[0] <= len(text) <= bounds[1] or any(char < " " or char == "\x7f" for char in text):
+            raise ValueError("%d to %d characters, none to control with" % (bounds[0], bounds[1]))
         return text
     return _list(letter, text, bounds[0], measurands)
 
