@@ -473,7 +473,12 @@ async def test_a_profile_is_only_ever_raised_and_only_with_what_it_needs():
 
 
 async def test_from_profile_2_on_no_spelling_of_the_address_leads_past_tls():
-    for url in ("ws://csms.example/ocpp", "WS://csms.example/ocpp", "wss://csms.example/ocpp", "WSS://csms.example/ocpp"):
+    for url in (
+        "ws://csms.example/ocpp",
+        "WS://csms.example/ocpp",
+        "wss://csms.example/ocpp",
+        "WSS://csms.example/ocpp",
+    ):
         target = {"url": url, "identity": "S1", "password": KEY}
         found = Box("spelling", target=target, SecurityProfile=2).security.target()
         assert found.url == "wss://csms.example/ocpp" and found.ssl is not None, url

@@ -56,7 +56,7 @@ def parse(data):
 
 
 def _has_false_escape(data) -> bool:
-    r"""Whether some \u is not followed by four hex digits: MicroPython makes anything of it, halves of characters too."""
+    r"""Whether some \u has not four hex digits: MicroPython makes anything of it, also halves of characters."""
     place = data.find(b"\\u")
     while place >= 0:
         digits = bytes(data[place + 2 : place + 6])
