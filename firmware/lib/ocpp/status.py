@@ -182,7 +182,9 @@ class Status:
         """Send what is due -> ms until something else may be due."""
         point = self._point
         now = point.clock.ticks_ms()
-        self._since = _aged(self._since, now)
+        since = _aged(self._since, now)
+        if since is not None:
+            self._since = since
         self._plugged_at = _aged(self._plugged_at, now)
         self._offered_at = _aged(self._offered_at, now)
         waits = [_LOOK_MS]
