@@ -34,9 +34,9 @@ _LOOK_MS = const(86_400_000)
 _OLD_MS = const(2 * 86_400_000)
 
 
-def _aged(instant, now: int):
-    """An instant (ms or None) that is not older than timers reach."""
-    return instant if instant is None or ticks_diff(now, instant) <= _OLD_MS else ticks_add(now, -_OLD_MS)
+def _aged(instant: int, now: int) -> int:
+    """An instant in ms, brought near enough for timers to reach it."""
+    return instant if ticks_diff(now, instant) <= _OLD_MS else ticks_add(now, -_OLD_MS)
 
 
 class Status:
@@ -182,11 +182,11 @@ class Status:
         """Send what is due -> ms until something else may be due."""
         point = self._point
         now = point.clock.ticks_ms()
-        since = _aged(self._since, now)
-        if since is not None:
-            self._since = since
-        self._plugged_at = _aged(self._plugged_at, now)
-        self._offered_at = _aged(self._offered_at, now)
+        self._since = _aged(self._since, now)
+        if self._plugged_at is not None:
+            self._plugged_at = _aged(self._plugged_at, now)
+        if self._offered_at is not None:
+            self._offered_at = _aged(self._offered_at, now)
         waits = [_LOOK_MS]
         if self._finishing_at is not None:
             left = _FINISHING_MS - ticks_diff(now, self._finishing_at)
