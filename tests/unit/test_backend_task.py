@@ -89,3 +89,37 @@ def test_a_card_that_is_shown_while_another_is_decided_is_refused_with_a_sound()
         assert answers[2:] == [("B", True, "authorises charging")]
 
     asyncio.run(steps())
+
+
+def test_what_is_let_go_decides_no_card_any_more_and_ends_its_transaction():
+    happened = []
+    forever = asyncio.Event()
+
+    async def card(_uid):
+        await asyncio.sleep_ms(50)
+        happened.append("authorised")
+        return True, "authorises charging"
+
+    def answer(_uid, accepted, text):
+        happened.append((accepted, text))
+
+    point = Record(
+        card=card,
+        run=forever.wait,
+        station_changed=lambda: None,
+        end_transaction=lambda reason: happened.append(reason),
+    )
+    wiring = Half(Record(access=Record(answer=answer)), point)
+    wiring._watch = forever.wait
+
+    async def steps():
+        changed = asyncio.Event()
+        task = asyncio.create_task(wiring.run(changed))
+        wiring.card("A")
+        await asyncio.sleep_ms(1)
+        changed.set()
+        await task
+        await asyncio.sleep_ms(100)
+
+    asyncio.run(steps())
+    assert happened == ["Other", (False, "was refused: the backend begins anew")], happened

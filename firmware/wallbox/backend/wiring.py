@@ -123,6 +123,10 @@ class Wiring:
             await together(self.point.run(), self._watch(), changed.wait())
         finally:
             self.point.end_transaction("Other")
+            if self._card is not None and not self._card.done():
+                self._card.cancel()
+                text = "was refused: the backend begins anew"
+                self._app.access.answer(self._uid, False, text)
 
     async def _watch(self) -> None:
         """Tell the charge point of what moves at the wallbox."""
