@@ -4,6 +4,8 @@ import pytest
 
 THREE = ("pro380", "b23", "b23_float", "iem3150", "pac1600")
 ONE = ("pro2", "b21", "b21_float")
+# Line settings other than 9600 8N1.
+LINES = {"iem3150": (19200, "E"), "pro380": (9600, "E"), "pro2": (9600, "E")}
 EXPORTS = {"pro380", "pro2", "b23", "b21", "b23_float", "b21_float", "pac1600"}
 
 
@@ -14,7 +16,7 @@ def charging(state):
 @pytest.mark.parametrize("model", THREE + ONE)
 def test_each_model_is_read_with_volts_amperes_signs_and_counters(simulator, model):
     phases = 3 if model in THREE else 1
-    line = {"iem3150": (19200, "E"), "pro380": (9600, "E"), "pro2": (9600, "E")}.get(model, (9600, "N"))
+    line = LINES.get(model, (9600, "N"))
     settings = {"meter_model": model, "phases": phases, "meter_baud": line[0], "meter_parity": line[1]}
     box = simulator(settings=settings)
     box.grid(volts=[229, 230, 231], hz=49.9)
@@ -38,6 +40,27 @@ def test_each_model_is_read_with_volts_amperes_signs_and_counters(simulator, mod
         assert meter["export_wh"] is None
     assert meter["import_wh"] is not None
     assert (meter["serial"] is not None) == (model in ("pro380", "pro2", "b23", "b21", "iem3150"))
+
+
+@pytest.mark.parametrize("model", THREE + ONE)
+def test_each_model_is_read_four_times_a_second_on_its_line_while_the_car_charges(simulator, model):
+    line = LINES.get(model, (9600, "N"))
+    phases = 3 if model in THREE else 1
+    settings = {"meter_model": model, "phases": phases, "meter_baud": line[0], "meter_parity": line[1]}
+    box = simulator(settings=settings)
+    box.grid(volts=[230, 230, 230] if phases == 3 else [230, 0, 0])
+    box.advance(5)
+    box.plug(phases=phases)
+    box.until(charging, 20)
+    box.advance(5)
+    begun = box.state()["meter"]
+    box.advance(120)
+    meter = box.state()["meter"]
+    # Counters and serial number, once a minute each, need their place too.
+    assert begun["cycle_ms"] == 250 and meter["response_ms"] < 250
+    questions = {"iem3150": 2, "pro2": 5}.get(model, 1)
+    extras = 4 + (2 if model == "pro2" else 0)
+    assert meter["reads"] - begun["reads"] == pytest.approx(4 * 120 * questions, abs=questions + extras)
 
 
 def test_the_wrong_model_is_noticed_and_said(simulator):

@@ -41,14 +41,15 @@ class Bench:
 
 
 def test_the_car_s_currents_of_the_meter_s_lag_are_kept():
-    bench = Bench()
-    bench.draw(16, 0, 0).read(count=5)
-    bench.draw(6, 0, 0)
-    for _ in range(3):
-        house = bench.read()
-        assert (house.car_high_ma[0], house.car_low_ma[0]) == (16000, 6000)
-    house = bench.read()
-    assert (house.car_high_ma[0], house.car_low_ma[0]) == (6000, 6000)
+    for ms in (250, 400):
+        bench = Bench()
+        bench.draw(16, 0, 0).read(ms=ms, count=8)
+        bench.draw(6, 0, 0)
+        for _ in range(1300 // ms):
+            house = bench.read(ms=ms)
+            assert (house.car_high_ma[0], house.car_low_ma[0]) == (16000, 6000)
+        house = bench.read(ms=ms)
+        assert (house.car_high_ma[0], house.car_low_ma[0]) == (6000, 6000)
 
 
 def test_a_slow_meter_s_older_readings_do_not_count():

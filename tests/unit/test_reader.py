@@ -226,12 +226,22 @@ def test_a_meter_slower_than_the_cycle_is_read_as_fast_as_it_can():
     assert bench.reader.valid and 10 <= bench.told.count(True) <= 14, bench.told
 
 
-def test_while_the_car_charges_it_reads_every_400_ms():
+def test_while_the_car_charges_it_reads_every_250_ms():
     bench = Bench()
     bench.view.contactor_closed = True
     bench.run(19.9)
-    assert bench.master.asked.count((1, 0x5000, 50)) == 50
-    assert bench.reader.status()["cycle_ms"] == 400
+    assert bench.master.asked.count((1, 0x5000, 50)) == 80
+    assert bench.reader.status()["cycle_ms"] == 250
+
+
+def test_a_reading_is_told_before_counters_and_serial_number_are_asked_for():
+    bench = Bench()
+    told = []
+    bench.reader.listeners.append(lambda fresh: told.append((bench.time.now_ms, len(bench.master.asked))))
+    begun = bench.time.now_ms
+    bench.run(1.9)
+    # The counters come after the first reading, the serial number after the second.
+    assert told == [(begun + 150, 1), (begun + 1150, 3)], told
 
 
 def test_the_serial_number_is_read_with_the_counters_and_another_one_is_logged_once():

@@ -15,8 +15,8 @@ from wallbox.timer import Dwell
 _PHASES = const(3)
 _ALL = const(0b111)
 # The meter's value is up to 1 s older than the box's own and takes 0.1 s to come; the car's currents of that time
-# are kept, four of them as it is read every 0.4 s while the car charges.
-_HISTORY = const(4)
+# are kept, six of them as it is read every 0.25 s while the car charges.
+_HISTORY = const(6)
 _LAG_MS = const(1_300)
 # A phase carries the car above this; one that obeys the end of an offer is below 1 A (sequence 7).
 _USED_MA = const(1_000)
