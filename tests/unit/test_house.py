@@ -13,7 +13,7 @@ ALL = 0b111
 class Bench:
     def __init__(self, phases=3, known=None):
         self.time = VirtualTime()
-        self.reader = Record(listeners=[], power_w=array("i", (0, 0, 0)), current_ma=array("i", (0, 0, 0)))
+        self.reader = Record(listeners=[], power_w=array("i", (0, 0, 0)), current_ma=array("i", (0, 0, 0)), lag_ms=1300)
         self.settings = {"phases": phases, "nominal_v": 230}
         self.car_ma = array("i", (0, 0, 0))
         volts_mv = array("i", (230_000, 230_000, 230_000))
@@ -58,6 +58,16 @@ def test_a_slow_meter_s_older_readings_do_not_count():
     house = bench.draw(6, 0, 0).read(ms=1000)
     assert house.car_high_ma[0] == 16000
     assert bench.read(ms=1000).car_high_ma[0] == 6000
+
+
+def test_of_a_quick_meter_s_lag_less_is_kept():
+    bench = Bench()
+    bench.reader.lag_ms = 800
+    bench.draw(16, 0, 0).read(ms=250, count=8)
+    bench.draw(6, 0, 0)
+    for _ in range(3):
+        assert bench.read(ms=250).car_high_ma[0] == 16000
+    assert bench.read(ms=250).car_high_ma[0] == 6000
 
 
 def test_all_phases_count_until_the_car_has_shown_its_own_for_five_seconds():

@@ -38,6 +38,7 @@ class Reader:
         self.power_w = array("i", (0, 0, 0))
         self.valid = False
         self.lost = False
+        self.lag_ms = 1300
 
     def check(self):
         return 1000

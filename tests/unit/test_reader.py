@@ -234,6 +234,35 @@ def test_while_the_car_charges_it_reads_every_250_ms():
     assert bench.reader.status()["cycle_ms"] == 250
 
 
+def test_a_meter_with_news_three_times_running_is_a_quick_one_until_it_is_lost():
+    bench = Bench()
+    bench.view.contactor_closed = True
+    amps = iter(range(100))
+    bench.reader.listeners.append(lambda fresh: setattr(bench.master, "amps", (1.0 + next(amps), 2.0, 3.0)))
+    seen = []
+    bench.run(0.4, lambda: seen.append(bench.reader.lag_ms), 3, lambda: seen.append(bench.reader.lag_ms))
+    assert seen == [1300, 800]
+    bench.run(lambda: bench.fail(RtuTimeout("no answer")), 9)
+    assert bench.reader.lag_ms == 1300
+
+
+def test_a_meter_that_renews_its_values_now_and_then_is_no_quick_one():
+    bench = Bench()
+    bench.view.contactor_closed = True
+    count = iter(range(1000))
+    bench.reader.listeners.append(lambda fresh: setattr(bench.master, "amps", (1.0 + next(count) // 2, 2.0, 3.0)))
+    bench.run(20)
+    assert bench.reader.lag_ms == 1300
+
+
+def test_news_once_a_second_show_no_quick_meter():
+    bench = Bench()
+    amps = iter(range(100))
+    bench.reader.listeners.append(lambda fresh: setattr(bench.master, "amps", (1.0 + next(amps), 2.0, 3.0)))
+    bench.run(20)
+    assert bench.reader.lag_ms == 1300
+
+
 def test_a_reading_is_told_before_counters_and_serial_number_are_asked_for():
     bench = Bench()
     told = []

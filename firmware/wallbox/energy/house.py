@@ -14,10 +14,9 @@ from wallbox.timer import Dwell
 
 _PHASES = const(3)
 _ALL = const(0b111)
-# The meter's value is up to 1 s older than the box's own and takes 0.1 s to come; the car's currents of that time
-# are kept, six of them as it is read every 0.25 s while the car charges.
+# The car's currents of the time that a reading may be of (1.3 s at most) are kept; the meter is read every 0.25 s while
+# the car charges.
 _HISTORY = const(6)
-_LAG_MS = const(1_300)
 # A phase carries the car above this; one that obeys the end of an offer is below 1 A (sequence 7).
 _USED_MA = const(1_000)
 # That much on another phase shows that the car draws in earnest (6 A is the least offer, cars take a little less).
@@ -71,12 +70,13 @@ class House:
         now = self._clock.ticks_ms()
         currents_ma = self._view.currents_ma
         past_ma = self._past_ma
+        lag_ms = self._reader.lag_ms
         self._past_at[self._slot] = now
         for phase in range(_PHASES):
             past_ma[self._slot * _PHASES + phase] = currents_ma[phase]
             high = low = currents_ma[phase]
             for slot in range(_HISTORY):
-                if ticks_diff(now, self._past_at[slot]) <= _LAG_MS:
+                if ticks_diff(now, self._past_at[slot]) <= lag_ms:
                     high = max(high, past_ma[slot * _PHASES + phase])
                     low = min(low, past_ma[slot * _PHASES + phase])
             self.car_high_ma[phase] = high

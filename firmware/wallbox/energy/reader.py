@@ -13,6 +13,13 @@ from wallbox.timer import unwatched
 # the longest request, 62 registers of a B23, takes 0.16 s at 9600 baud, and 0.18 s with the meter's time to think.
 _CYCLE_MS = const(1000)
 _FAST_MS = const(250)
+# What a meter tells may be a mean of the time between two renewals, and be as old again: with a second between them,
+# and 0.15 s for the answer, the car's currents of the last 1.3 s may be in it.
+_LAG_MS = const(1_300)
+# A meter that had something new to tell three times running, a cycle apart, renews its values with every cycle.
+_QUICK = const(3)
+_QUICK_APART_MS = const(300)
+_QUICK_LAG_MS = const(800)
 # At 300 baud the two reads of a cycle take 10 s, with the silence to wait for after failures.
 _LATE_MS = const(30_000)
 # The counters only feed statistics.
@@ -35,7 +42,7 @@ class MeterReader:
 
     `current_ma`, `power_w` and `volts_mv` (L1..L3), `frequency_mhz`, `import_wh` and `export_wh` are those of
     the last believed reading; they may be used only while `valid`. Everything in `listeners` is called
-    after each cycle with True when that cycle brought a new believed reading.
+    after each cycle with True when that cycle brought a new believed reading. `lag_ms` is how old what it tells may be.
     """
 
     def __init__(self, master, settings, snapshot, clock, log):
@@ -53,6 +60,8 @@ class MeterReader:
         self._energy_at = self._clock.ticks_ms()
         self._extras = _EXTRAS
         self._problem = "not asked yet"
+        self._news = 0
+        self.lag_ms = _LAG_MS
         # First registers of the blocks that this meter refuses; they are read row by row.
         self._split = []
         self._known = False
@@ -127,12 +136,18 @@ class MeterReader:
         self.lost = True
         self.valid = False
         # When something answers again it may be another meter.
-        self._known = False
+        self._forget()
         self._extras = 1
         text = "%s, %s: no usable value for %d s; last problem: %s"
         where = "address %d, %d baud, parity %s" % self._line[1:]
         text = text % (self._meter.name, where, limit_ms // 1000, self._problem)
         self._log.add("error", _OWNER, "meter_lost", text)
+
+    def _forget(self):
+        """What was known of the meter itself."""
+        self._known = False
+        self._news = 0
+        self.lag_ms = _LAG_MS
 
     def _apply_settings(self):
         settings = self._settings
@@ -147,7 +162,7 @@ class MeterReader:
         self._line = line
         self._meter = meters.load(line[0])
         self._split = []
-        self._known = False
+        self._forget()
         self.serial = None
         self.valid = False
         self.lost = False
@@ -272,6 +287,7 @@ class MeterReader:
     def _accept(self):
         """Take over the checked spare reading."""
         reading = self._spare
+        self._look_for_news(reading)
         # The counters are read less often, so they move along.
         reading.import_wh[0] = self.import_wh
         reading.export_wh[0] = self.export_wh
@@ -284,6 +300,15 @@ class MeterReader:
         if self.lost:
             self.lost = False
             self._log.add("info", _OWNER, "meter_back", "%s answers again" % self._meter.name)
+
+    def _look_for_news(self, reading):
+        apart_ms = ticks_diff(self._clock.ticks_ms(), self._good_at)
+        if reading.current_ma == self.current_ma and reading.power_w == self.power_w or apart_ms > _QUICK_APART_MS:
+            self._news = 0
+            return
+        self._news += 1
+        if self._news >= _QUICK:
+            self.lag_ms = _QUICK_LAG_MS
 
     def age_ms(self) -> int:
         """Milliseconds since the last believed reading (in whole seconds while `lost`)."""
