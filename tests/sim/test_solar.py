@@ -36,12 +36,15 @@ def test_without_enough_sun_the_car_waits_and_the_box_says_why(start):
     state = box.state()
     assert not charging(state) and state["contactor"]["operations"] == 0
     assert state["limited_by"] == "solar" and state["why"]["code"] == "limit_solar"
-    assert "1000 W of sun, 1380 W are needed" in state["why"]["text"]
+    assert "1000 W of sun, 4140 W are needed" in state["why"]["text"]
 
 
 def test_a_car_never_seen_is_tried_once_and_its_phases_are_remembered(start):
     box = start(pv_w=3000)
-    box.until(charging, 120, step=1)
+    # One phase's 6 A for an hour.
+    box.advance(3500)
+    assert not charging(box.state())
+    box.until(charging, 300, step=1)
     # Three phases of 6 A are more than the sun gives: after a while it waits for enough.
     box.house(pv_w=2300)
     box.until(lambda s: not s["contactor"]["closed"], 7200, step=1)
@@ -67,7 +70,13 @@ def test_enough_sun_for_a_minute_starts_the_charge_and_it_takes_what_the_sun_lea
 
 
 def test_a_single_phase_car_needs_a_third_of_it(start):
-    box = start(phases=1, pv_w=2600)
+    box = start(phases=1, pv_w=5000)
+    box.until(charging, 120, step=1)
+    box.advance(60)
+    box.unplug()
+    box.advance(10)
+    box.house(pv_w=2600)
+    box.plug(phases=1, max_a=16)
     box.until(charging, 120, step=1)
     box.advance(60)
     state = box.state()
@@ -226,3 +235,31 @@ def test_a_sun_mode_needs_a_meter(simulator):
     box = simulator(settings={"meter_model": "none", "load_optimisation": False, "rated_a": 16})
     answer = box.exchange({"do": "settings", "set": {"solar_mode": "only"}})
     assert not answer["ok"] and "solar_mode" in answer["error"] and "meter_model" in answer["error"]
+
+
+def test_sun_left_over_by_a_full_car_makes_the_next_start_wait_for_more_and_a_car_left_unfilled_for_less(start):
+    box = start(pv_w=8000)
+    box.unplug()
+    box.advance(10)
+    box.plug(phases=3, max_a=16, soc_wh=300)
+    box.until(charging, 120, step=1)
+    box.until(lambda s: not charging(s), 600, step=1)
+    box.advance(300)
+    box.unplug()
+    box.house(pv_w=0)
+    box.advance(700)
+    box.house(pv_w=5000)
+    box.plug(phases=3, max_a=16)
+    box.advance(10)
+    solar = box.state()["solar"]
+    assert (solar["days"], solar["needed_w"]) == ("plenty", 5796)
+    box.advance(600)
+    assert not charging(box.state())
+    box.unplug()
+    box.advance(10)
+    box.plug(phases=3, max_a=16)
+    box.advance(10)
+    solar = box.state()["solar"]
+    assert (solar["days"], solar["needed_w"]) == ("scarce", 2484)
+    box.house(pv_w=345 + 2600)
+    box.until(charging, 240, step=1)

@@ -117,6 +117,12 @@ def test_before_a_car_shows_its_phases_those_of_the_last_time_are_likely():
     assert bench.house.likely_phases() == 0b001
 
 
+def test_phases_are_known_once_shown_now_or_an_earlier_time():
+    assert not Bench().house.knows_phases() and not Bench(known=0).house.knows_phases()
+    assert Bench(known=3).house.knows_phases()
+    assert Bench().draw(10, 0, 0).read(count=20).knows_phases()
+
+
 def test_the_surplus_is_what_the_car_takes_and_what_is_exported():
     bench = Bench()
     house = bench.draw(10, 10, 10).read(count=5, house_w=-7900)

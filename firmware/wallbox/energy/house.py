@@ -107,6 +107,10 @@ class House:
             self._shown = True
         return self._learnt.running
 
+    def knows_phases(self) -> bool:
+        """The car has shown its phases, now or an earlier time."""
+        return self._shown or bool(self._habits.entry and self._habits.entry["phases"])
+
     def likely_phases(self) -> int:
         """The phases that the car uses or, before it has shown them, used the last time; one for a car unknown."""
         if self._shown:

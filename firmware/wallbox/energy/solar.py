@@ -5,13 +5,15 @@ is what would be exported without the car, in watts of the phases the car really
 how fast the car follows, so nothing can swing.
 
 With mode "only" the charge starts once the surplus carries it, and it ends when the sun of a longer while, with a share
-that the grid may add, does not carry it any more: clouds pass without a contactor moving.
+that the grid may add, does not carry it any more: clouds pass without a contactor moving. How soon it starts and how
+long it is bridged depends on whether there was enough sun on the days before (`days.py`).
 """
 
 from time import ticks_diff
 
 from micropython import const
 
+from wallbox.energy.days import FAIR, NAMES, PLENTY, SCARCE, Days
 from wallbox.timer import Dwell, Timer
 
 _LEAST_MA = const(6_000)  # IEC 61851-1 table A.8
@@ -21,8 +23,13 @@ _FAST_MS = const(2_000)
 # Surplus for starting: longer than a cloud's edge, which lasts 5 to 30 s, and than a kettle's first minute.
 _SLOW_MS = const(60_000)
 # Sun for ending: clouds last 20 to 300 s and come in hours of their own. What is more than the car's least power builds
-# up no credit. 40 minutes with three phases; with one the same energy of the grid bridges three times as long.
-_LONG_MS = const(7_200_000)
+# up no credit. 40 minutes with three phases; with one the same energy of the grid bridges three times as long. Where
+# the sun is plenty a third of it, without the grid's share: what is not charged now is charged later, by sun alone.
+_LONG_MS = (7_200_000, 7_200_000, 2_400_000)
+# Where the sun is plenty so much of 6 A starts a charge: enough for clouds to leave most of 6 A.
+_PLENTY_PERCENT = const(140)
+# Less than wished for starts it too once it has been there for so long, all in all.
+_PATIENCE_MS = const(3_600_000)
 # Clouds leave more than a tenth of 6 A; less than that for so long is the evening, or the house.
 _GONE_PERCENT = const(10)
 _GONE_MS = const(600_000)
@@ -89,7 +96,8 @@ class SolarLimit:
         self._budget = budget
         self._fast = Mean(_FAST_MS)
         self._slow = Mean(_SLOW_MS)
-        self._long = Mean(_LONG_MS)
+        self._long = Mean(_LONG_MS[FAIR])
+        self._days = Days(snapshot)
         self._start = Dwell(0)
         self._unused = Dwell(_UNUSED_MS)
         self._gone = Dwell(_GONE_MS)
@@ -98,6 +106,7 @@ class SolarLimit:
         self._off = Timer()
         self._at = clock.ticks_ms()
         self._limit_ma = None
+        self._waited_ms = 0
         # What grid and sun have given to this charge, in mWs.
         self._grid_mws = 0
         self._sun_mws = 0
@@ -127,7 +136,9 @@ class SolarLimit:
                 self._judge(now)
             else:
                 self.state = WAITING
-                self._wait(now)
+                self._wait(now, since_ms)
+            if mode == "only":
+                self._days.update(now, since_ms, self._fast.w, self.least_w(), self._house.car_w)
             if self.state == CHARGING:
                 self._follow()
 
@@ -153,11 +164,29 @@ class SolarLimit:
         self._slow.add(house.surplus_low_w, house.surplus_high_w, since_ms)
 
     def least_w(self) -> int:
-        """What the car needs at 6 A on its phases, which starts a charge; one never seen is tried with one phase's."""
+        """What the car needs at 6 A on its phases; one never seen is thought to have one."""
         return self._house.volts_mv(self._house.likely_phases()) // 1000 * _LEAST_MA // 1000
+
+    def needed_w(self) -> int:
+        """What starts a charge: for a while more than 6 A where the sun is plenty, and all phases of a car unknown."""
+        watts = self.least_w()
+        if self._days.sun == SCARCE:
+            watts = watts * self._enough() // _WHOLE
+        if self._waited_ms < _PATIENCE_MS:
+            if not self._house.knows_phases():
+                watts = self._house.volts_mv(self._house.all_phases) // 1000 * _LEAST_MA // 1000
+            if self._days.sun == PLENTY:
+                watts = watts * _PLENTY_PERCENT // 100
+        return watts
+
+    def _enough(self):
+        """The sun's part of 6 A that a charge goes on with, in permille."""
+        grid_percent = 0 if self._days.sun == PLENTY else self._settings["solar_grid_percent"]
+        return (100 - grid_percent) * _STOP_PERCENT // 10
 
     def _begin(self, now):
         self.state = CHARGING
+        self._waited_ms = 0
         self._start.update(now, False)
         self._grid_mws = self._sun_mws = 0
         self._long.clear(_WHOLE)
@@ -166,8 +195,12 @@ class SolarLimit:
 
     # -- waiting ---------------------------------------------------------------------------------------
 
-    def _wait(self, now):
-        needed_w = self.least_w()
+    def _wait(self, now, since_ms):
+        if not self._view.car_connected:
+            self._waited_ms = 0
+        elif self._slow.w >= self.least_w():
+            self._waited_ms = min(_PATIENCE_MS, self._waited_ms + since_ms)
+        needed_w = self.needed_w()
         self._start.ms = self._settings["solar_start_s"] * 1000
         carried = self._slow.w >= needed_w
         if self._start.update(now, carried) and not self._off.running and not self._budget.wait_s():
@@ -201,7 +234,7 @@ class SolarLimit:
         self._grid_mws += (car_w - sun_w) * since_ms
         # How much of the least power the sun gives, in permille: the phases may show themselves meanwhile.
         permille = min(_WHOLE, self._fast.w * _WHOLE // self.least_w())
-        self._long.ms = _LONG_MS // self._house.likely_count()
+        self._long.ms = _LONG_MS[self._days.sun] // self._house.likely_count()
         self._long.add(permille, permille, since_ms)
 
     def _judge(self, now):
@@ -213,8 +246,7 @@ class SolarLimit:
         if self._gone.update(now, self._fast.w * 100 < least_w * _GONE_PERCENT) and not self._on.running:
             self._stop(now, "there has been no sun for %d minutes" % (_GONE_MS // 60_000))
             return
-        enough = (100 - self._settings["solar_grid_percent"]) * _STOP_PERCENT // 10
-        if not self._on.running and self._long.w < enough and self._view.charging:
+        if not self._on.running and self._long.w < self._enough() and self._view.charging:
             text = "the sun gave %d %% of 6 A in the last %d minutes"
             self._stop(now, text % (max(0, self._long.w) // 10, self._long.ms // 60_000))
 
@@ -251,7 +283,8 @@ class SolarLimit:
             "mode": self._settings["solar_mode"],
             "state": _STATES[self.state],
             "surplus_w": self._fast.w if known else None,
-            "needed_w": self.least_w() if known else None,
+            "needed_w": self.needed_w() if known else None,
+            "days": NAMES[self._days.sun],
             "sun_wh": self._sun_mws // _MWS_PER_WH,
             "grid_wh": self._grid_mws // _MWS_PER_WH,
             "switching": self._budget.status(),
