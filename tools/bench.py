@@ -46,9 +46,9 @@ HEALTH_BYTES = 3_100
 RECORDER_BYTES = 5_900
 # Wake-up of sleeping cars and the memory of up to 16 (R40).
 WAKE_BYTES = 6_100
-# Six meters, their reader and jobs; solar optimisation, unbalance, peak shaving with its ramp, weak grid, switching
-# budget (R19, R21, R22, R36, R39, R41).
-ENERGY_BYTES = 26_500
+# Six meters, their reader and jobs; solar optimisation with what it learns from each day, unbalance, peak shaving with
+# its ramp, weak grid, switching budget (R19, R21, R22, R36, R39, R41).
+ENERGY_BYTES = 28_200
 # The installer's link while nobody is near: its task, names and blocks of cards, groups and seven more settings (R23,
 # R24), and how journals, history and log are read in pages (R23, R31).
 INSTALLER_BYTES = 10_800

@@ -15,7 +15,9 @@ _FULL_MS = const(60_000)
 _DUSK_PERCENT = const(10)
 _DUSK_MS = const(3_600_000)
 
-SCARCE, FAIR, PLENTY = range(3)
+SCARCE = const(0)
+FAIR = const(1)
+PLENTY = const(2)
 NAMES = ("scarce", "fair", "plenty")
 
 
