@@ -810,9 +810,9 @@ PROTECTION = (
     ),
     Row(
         "house load",
-        "house takes 10 A more -> lower offer (meter read every second)",
+        "house takes 10 A more -> lower offer (meter read every 250 ms while the car charges)",
         "no figure (R20); own: within two readings",
-        limit_ms=2_000 + LOOP_MS,
+        limit_ms=500 + LOOP_MS,
         trial=takes(lambda box: box.house(amps=[10, 10, 10]), "duty", lambda permille: permille < 300, 5),
         prepare=charging,
         rest=lambda box: (box.house(amps=[0, 0, 0]), calm()(box)),
