@@ -10,12 +10,11 @@ was in use when a turn began and all that the turn allocated, garbage included.
 import asyncio
 import asyncio.core
 import gc
-import json
 import os
 import time
-from binascii import crc32
 
-from ocpp_host import FOLDER, TIME, Network, charge_point, framed, provide
+from ocpp_frames import write_frames
+from ocpp_host import FOLDER, Network, charge_point, provide
 
 FIGURES = {}
 # (figure, function that is called before it, whether time passes between)
@@ -30,12 +29,6 @@ STEPS = (
     ("", "send_list", True),
     ("again", "list_answered", False),
 )
-# What the specification's longest messages take in use: a local list of 50 tags, a profile of 24 periods that is
-# sent with blanks.
-_FRAME_BYTES = 7_000
-_TAGS = 50
-_PERIODS = 24
-
 
 # -- turns of the event loop -----------------------------------------------------------------------------
 
@@ -66,47 +59,6 @@ class Turns:
         if task is not self.ignored:
             self.peak = max(self.peak, gc.mem_alloc())
         gc.collect()
-
-
-def _tag(number: int) -> dict:
-    info = {
-        "status": "Accepted",
-        "expiryDate": "2027-06-30T12:00:%02dZ" % number,
-        "parentIdTag": "FLEET-%d" % (number % 9),
-    }
-    return {"idTag": "%08X%06X" % (crc32(b"%d" % number), number * 7919), "idTagInfo": info}
-
-
-def local_list(version: int) -> dict:
-    """SendLocalList of 50 tags, as long as one entry can be."""
-    entries = [_tag(number) for number in range(_TAGS)]
-    return {"listVersion": version, "updateType": "Full", "localAuthorizationList": entries}
-
-
-def profile() -> dict:
-    """SetChargingProfile of 24 periods."""
-    periods = [{"startPeriod": 3600 * hour, "limit": 6.1 + hour, "numberPhases": 3} for hour in range(_PERIODS)]
-    schedule = {"duration": 86400, "startSchedule": TIME, "chargingRateUnit": "A", "chargingSchedulePeriod": periods}
-    return {
-        "connectorId": 1,
-        "csChargingProfiles": {
-            "chargingProfileId": 1,
-            "stackLevel": 0,
-            "chargingProfilePurpose": "TxDefaultProfile",
-            "chargingProfileKind": "Recurring",
-            "recurrencyKind": "Daily",
-            "chargingSchedule": schedule,
-        },
-    }
-
-
-def write_frame(path: str, message_id: str, action: str, payload: dict) -> None:
-    """Put a CALL into a file, as a frame of at least 7,000 bytes: filled up with the blanks that JSON allows."""
-    text = json.dumps([2, message_id, action, payload]).encode()
-    spread = (_FRAME_BYTES - len(text)) // text.count(b": ") + 1 if len(text) < _FRAME_BYTES else 0
-    text = text.replace(b": ", b": " + b" " * spread)
-    with open(path, "wb") as file:
-        file.write(framed(text))
 
 
 # -- steps -----------------------------------------------------------------------------------------------
@@ -176,6 +128,4 @@ def note(name: str) -> None:
 
 provide()
 os.mkdir(FOLDER)
-for version in (1, 2):
-    write_frame("%s/list%d.frame" % (FOLDER, version), "list%d" % version, "SendLocalList", local_list(version))
-write_frame(FOLDER + "/profile.frame", "profile", "SetChargingProfile", profile())
+write_frames(FOLDER)

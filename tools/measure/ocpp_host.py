@@ -132,6 +132,9 @@ class Station:
     def max_ma(self):
         return 32_000
 
+    def interruption(self):
+        return "PowerLoss"
+
     def energy_wh(self):
         return 0
 
