@@ -15,8 +15,6 @@ from binascii import crc32
 
 from micropython import const
 
-import asn1
-
 CENTRAL = "c"
 MAKER = "m"
 FORMER = "f"
@@ -137,7 +135,11 @@ class Store:
         return self._has(_CLIENT)
 
     def _elements(self, name: str) -> list:
-        data = self._read(name) or b""
+        data = self._read(name)
+        if not data:
+            return []
+        import asn1
+
         found = []
         start = 0
         while start < len(data):

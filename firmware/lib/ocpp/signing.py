@@ -1,12 +1,15 @@
 """Asks the central system for the charge point's certificate and looks at the one it has; loaded on demand."""
 
-import p256
-import x509
 from ocpp import certificates
 
 
 def _leaf(chain: list):
-    return x509.Certificate(chain[0]) if chain else None
+    if not chain:
+        return None
+    # Not at the top: most charge points have no certificate, and look for one at each registration.
+    import x509
+
+    return x509.Certificate(chain[0])
 
 
 def look(point, utc_s: int) -> tuple:
@@ -28,6 +31,9 @@ async def ask(point, triggered: bool) -> None:
 
     The subject is the serial number, and as organisation the operator's name, if one is configured.
     """
+    import p256
+    import x509
+
     fields = [("CN", point.station.serial)]
     operator = point.config["CpoName"]
     if operator:
