@@ -232,6 +232,64 @@ class Interner(ast.NodeTransformer):
         return node
 
 
+class Texts(ast.NodeTransformer):
+    """Makes one constant of all sentences in a module's functions, from which each is cut out when it is used.
+
+    A constant string takes an object and a place in the module's table, also when code and text stay in flash. Those
+    with a blank in them are for people: for the log, for errors, seldom used. As one they take one object.
+    """
+
+    NAME = "_texts"
+
+    def __init__(self):
+        self.depth = 0
+        self.whole = ""
+        self.places: dict[str, int] = {}
+
+    def gather(self, tree: ast.Module) -> None:
+        """Rewrite the module's tree in place."""
+        self.visit(tree)
+        if not self.places:
+            return
+        at = next((at for at, node in enumerate(tree.body) if not is_header(node)), len(tree.body))
+        tree.body.insert(at, ast.Assign([ast.Name(self.NAME, ast.Store())], ast.Constant(self.whole)))
+
+    def visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        """Of a function only the body: defaults and decorators are looked at once."""
+        self.depth += 1
+        node.body = [self.visit(part) for part in node.body]
+        self.depth -= 1
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_function  # noqa: N815
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:  # noqa: N802
+        """A docstring is no constant of the compiled module."""
+        return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: N802
+        """The parts of an f-string have to be constants."""
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:  # noqa: N802
+        """Put the place of a sentence where the sentence was."""
+        value = node.value
+        if not self.depth or not isinstance(value, str) or " " not in value or is_short(value):
+            return node
+        if value not in self.places:
+            self.places[value] = len(self.whole)
+            self.whole += value
+        start = self.places[value]
+        cut = ast.Slice(ast.Constant(start), ast.Constant(start + len(value)))
+        return ast.copy_location(ast.Subscript(ast.Name(self.NAME, ast.Load()), cut, ast.Load()), node)
+
+
+def is_header(node: ast.stmt) -> bool:
+    """Whether this is a module's docstring, or one of its imports."""
+    docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return docstring or isinstance(node, ast.Import | ast.ImportFrom)
+
+
 def is_short(value: object) -> bool:
     """Whether the compiler interns this constant."""
     return isinstance(value, str) and len(value) <= INTERNED_CHARS
@@ -284,6 +342,7 @@ def compile_sources(sources: list[Source], *options: str) -> None:
     for source in sources:
         Resolver(source, table).resolve()
         Inliner(source.tree).inline(source.tree)
+        Texts().gather(source.tree)
         Interner().visit(source.tree)
         if source.name in KEPT:
             trim(source.tree, KEPT[source.name])

@@ -59,11 +59,33 @@ def test_a_library_keeps_only_what_is_called():
         image.trim(tree, {"missing"})
 
 
+def test_sentences_in_functions_become_one_constant():
+    lines = (
+        '"""Doc string of it."""',
+        "import os",
+        "KEPT = 'a text at the top'",
+        "def f(a='a default of f'):",
+        '    """What f does."""',
+        "    g('is not there: %s' % a, 'is not there: %s', 'WithoutBlank')",
+        "    return lambda: f'is {a} there at all' + 'nor is it here'",
+    )
+    tree = ast.parse("\n".join(lines))
+    image.Texts().gather(tree)
+    found = [line for line in ast.unparse(ast.fix_missing_locations(tree)).split("\n") if line]
+    assert found == [
+        *lines[:2],
+        "_texts = 'is not there: %snor is it here'",
+        *lines[2:5],
+        "    g(_texts[0:16] % a, _texts[0:16], 'WithoutBlank')",
+        "    return lambda: f'is {a} there at all' + _texts[16:30]",
+    ]
+
+
 def test_tables_and_texts_have_the_same_values_in_the_image(tmp_path: Path):
     text = (
         "from micropython import const\nA = const(7)\n_ONCE = 'a text that is used once'\n"
         "ROWS = (('short', A, ('x', 2)), (1, (2, 3)), ())\n"
-        "def f():\n    return _ONCE, ROWS, ('y', A)\nprint(f())\n"
+        "def f():\n    return _ONCE, ROWS, ('y', A), 'more than %d A' % A\nprint(f())\n"
     )
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "rows.py").write_text(text)
@@ -76,7 +98,7 @@ def test_tables_and_texts_have_the_same_values_in_the_image(tmp_path: Path):
     assert (
         printed("compiled")
         == printed("plain")
-        == "('a text that is used once', " + ("(('short', 7, ('x', 2)), (1, (2, 3)), ()), ('y', 7))\n")
+        == "('a text that is used once', " + ("(('short', 7, ('x', 2)), (1, (2, 3)), ()), ('y', 7), 'more than 7 A')\n")
     )
 
 

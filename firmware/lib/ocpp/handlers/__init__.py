@@ -6,20 +6,22 @@ checked against the specification by whoever calls it. CallError refuses.
 
 from ocpp.errors import NOT_IMPLEMENTED, CallError
 
-_MODULES = (
-    ("core", "ChangeAvailability ChangeConfiguration GetConfiguration ClearCache DataTransfer UnlockConnector Reset"),
-    ("remote", "RemoteStartTransaction RemoteStopTransaction TriggerMessage ExtendedTriggerMessage"),
-    ("local_list", "GetLocalListVersion SendLocalList"),
-    ("reservation", "ReserveNow CancelReservation"),
-    ("charging", "SetChargingProfile ClearChargingProfile GetCompositeSchedule"),
-    ("upkeep", "GetDiagnostics UpdateFirmware GetLog SignedUpdateFirmware"),
-    ("certificates", "CertificateSigned InstallCertificate DeleteCertificate GetInstalledCertificateIds"),
-)
+# A line a module: its name, and what it answers.
+_MODULES = """
+core ChangeAvailability ChangeConfiguration GetConfiguration ClearCache DataTransfer UnlockConnector Reset
+remote RemoteStartTransaction RemoteStopTransaction TriggerMessage ExtendedTriggerMessage
+local_list GetLocalListVersion SendLocalList
+reservation ReserveNow CancelReservation
+charging SetChargingProfile ClearChargingProfile GetCompositeSchedule
+upkeep GetDiagnostics UpdateFirmware GetLog SignedUpdateFirmware
+certificates CertificateSigned InstallCertificate DeleteCertificate GetInstalledCertificateIds
+"""
 
 
 def module_of(action: str) -> str:
     """The module that answers `action`; CallError for one that no charge point answers."""
-    for name, actions in _MODULES:
-        if action in actions.split():
-            return name
+    for line in _MODULES.split("\n"):
+        names = line.split()
+        if action in names[1:]:
+            return names[0]
     raise CallError(NOT_IMPLEMENTED, "%s: not an action that a charge point answers" % action[:40])

@@ -27,7 +27,7 @@ async def _send(point, payload) -> dict:
     if differential and payload["listVersion"] <= point.auth.list.version:
         return {"status": "VersionMismatch"}
     try:
-        await _update(point, differential, payload["listVersion"], payload.get("localAuthorizationList", ()))
+        await _update(point, differential, payload["listVersion"], payload.get("localAuthorizationList", []))
     except (OSError, ValueError) as error:
         point.log.add("warning", "ocpp", "local_list_refused", "SendLocalList failed: %s" % error)
         return {"status": "Failed"}
@@ -61,9 +61,14 @@ async def _update(point, differential: bool, version: int, entries) -> None:
 
 
 async def _changes(entries, differential: bool) -> dict:
-    """The new line, b"" for an entry to be removed, for each beginning of a line."""
+    """The new line, b"" for an entry to be removed, for each beginning of a line; takes all out of `entries`.
+
+    Of long lists the parsed entries take most of the heap: each is let go before the next becomes a line.
+    """
     changes = {}
-    for entry in entries:
+    entries.reverse()
+    while entries:
+        entry = entries.pop()
         start = key(entry["idTag"])
         info = entry.get("idTagInfo")
         if start in changes:
