@@ -4,7 +4,8 @@ Run by MicroPython's Unix port, whose objects have 64 bits. IMAGE is one of ROMF
 bytes in use more than before the package was imported: imported, one charge point made, registered. With FRAME, a
 file of ocpp_frames.py that is named after its message's id, the central system then sends that, and a fourth figure
 follows: all of the heap that there is, less what was in use before. In the smallest heap (-X heapsize=...) in which
-this still ends well, that is the peak.
+this still ends well, that is the peak. Garbage is collected each 4 KB, since collected in a full heap only it leaves
+what stays all over it, and no room in one piece for a long frame.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ _TURN_MS = 10
 _LIMIT = 1000
 # After the registration more is sent, such as the status of the connectors.
 _SETTLE_MS = 500
+_COLLECT_BYTES = 4096
 _found = []
 
 
@@ -68,6 +70,7 @@ def _mount(path: str) -> None:
     sys.path.insert(0, "/rom")
 
 
+gc.threshold(_COLLECT_BYTES)
 os.mkdir(FOLDER)
 _mount(sys.argv[1])
 asyncio.run(_main(sys.argv[2] if len(sys.argv) > 2 else None))
