@@ -305,7 +305,7 @@ def bench_ocpp(report: Report) -> None:
 
 def bench_ocpp_flash(report: Report) -> None:
     """How much heap the package takes on a box, whose code stays in flash: an estimate by objects of twice the size."""
-    report.title("OCPP: heap with code in flash (ROMFS), 64-bit objects (Unix port); estimates for 32 bits are half of it")
+    report.title("OCPP: heap with code in flash (ROMFS), 64-bit objects (Unix port); half of it estimates 32 bits")
     with tempfile.TemporaryDirectory() as scratch:
         folder, rom = Path(scratch) / "lib", Path(scratch) / "lib.romfs"
         image.compile_firmware(folder)
