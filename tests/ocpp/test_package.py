@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import image
-import pytest
 from csms import Csms
 
 from ocpp.v16.enums import Action
@@ -107,7 +105,7 @@ def test_the_example_charges_with_what_mip_has_installed(csms: Csms, tmp_path: P
         subprocess.run([MICROPYTHON, "-c", program], check=True, capture_output=True)
     with console(tmp_path, library, csms.url) as process:
         csms.wait_connected("console")
-        csms.wait_for(Action.status_notification, lambda payload: payload["connectorId"] == 1, SECONDS)
+        csms.registered()
         press(process, "p")
         press(process, "c")
         start = csms.wait_for(Action.start_transaction, seconds=SECONDS).payload
@@ -122,14 +120,6 @@ def test_the_example_charges_with_what_mip_has_installed(csms: Csms, tmp_path: P
 
 
 # -- the image -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def flashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The firmware as it is flashed, with the simulated board."""
-    folder = tmp_path_factory.mktemp("image")
-    image.compile_simulator(folder)
-    return folder
 
 
 def bound(body: list[ast.stmt], module: Callable[[ast.AST], str | None]) -> dict[str, str]:
@@ -204,8 +194,7 @@ def test_the_image_of_the_firmware_charges_for_a_central_system(
     flashed: Path, csms: Csms, station: Callable[..., Simulator]
 ):
     box = station(settings={"access_control": True}, program=(str(flashed / "boards/simulator/run.py"),))
-    csms.wait_for(Action.boot_notification, seconds=SECONDS)
-    csms.wait_for(Action.status_notification, lambda payload: payload["connectorId"] == 1, SECONDS)
+    csms.registered()
     box.plug()
     assert csms.call("RemoteStartTransaction", {"idTag": CARD})["status"] == "Accepted"
     number = csms.wait_transaction(lambda one: one["idTag"] == CARD and one["id"], SECONDS)["id"]

@@ -102,10 +102,9 @@ def test_tables_and_texts_have_the_same_values_in_the_image(tmp_path: Path):
     )
 
 
-def test_the_image_of_the_firmware_charges_a_car(tmp_path: Path):
-    image.compile_simulator(tmp_path)
-    assert not list(tmp_path.glob("firmware/wallbox/**/*.py"))
-    with Simulator(program=(str(tmp_path / "boards/simulator/run.py"),)) as box:
+def test_the_image_of_the_firmware_charges_a_car(flashed: Path):
+    assert not list(flashed.glob("firmware/wallbox/**/*.py"))
+    with Simulator(program=(str(flashed / "boards/simulator/run.py"),)) as box:
         box.until(lambda state: state["led"]["pattern"] == "blue", 30)
         box.plug()
         state = box.until(lambda state: state["contactor"]["closed"], 30)
