@@ -7,7 +7,7 @@ from ocpp_charging_bench import CONFIG, DAY, T0, VOLTS, Bench, profile
 
 from ocpp.schema import check_request, check_response
 
-CASES = 300
+CASES = 80
 SEED = 20260101
 
 
