@@ -88,34 +88,62 @@ class Bay:
         self.box.unplug()
         self.heard("Available", since)
 
+    def begin(self, uid: str = CARD, wh: int = 3) -> None:
+        """Plug a car in if none is, show a card, and see so much energy flow, whoever hears of it; 3 Wh take 2 s."""
+        if not self.box.state()["car"]["plugged"]:
+            self.box.plug()
+        self.until(lambda state: state["pilot"]["state"][0] in "BC")
+        self.tap(uid)
+        self.until(lambda state: state["contactor"]["closed"] and state["session"]["energy_wh"] >= wh)
+
+    def end(self, uid: str = CARD) -> None:
+        """End the session with the card, and drive away, whoever hears of it."""
+        self.tap(uid)
+        self.until(lambda state: not state["session"]["active"])
+        self.leave_offline()
+
     def leave_offline(self) -> None:
         """Unplug the car, and wait until the box has closed the session."""
         self.box.unplug()
         self.until(lambda state: not state["session"]["active"] and state["pilot"]["state"] == "A1")
 
     def go_offline(self) -> None:
-        """Let the central system be out of reach, and wait until the box knows it."""
-        self.csms.refuse()
-        self.csms.drop()
+        """Take the network away, and wait until both sides know it."""
+        self.box.network(False)
+        self.csms.wait_gone()
         self.until(lambda state: not state["backend"]["connected"])
 
     def go_online(self) -> None:
-        """Let the box come back."""
-        self.csms.admit()
-        self.until(lambda state: state["backend"]["connected"])
+        """Give the network back, and wait until all is delivered."""
+        self.box.network(True)
+        self.rest()
 
-    def cut_power(self) -> int:
-        """Take the supply away and give it back -> csms.mark() in between."""
+    def rest(self) -> None:
+        """Wait until the box is connected and has delivered all."""
+        self.until(lambda state: state["power"] and state["backend"]["connected"] and not state["backend"]["waiting"])
+
+    def dark(self) -> None:
+        """Take the supply away, and wait until the central system knows it."""
         self.box.power(False)
+        self.csms.wait_gone()
+
+    def light(self) -> int:
+        """Give the supply back, and wait until the box has registered -> csms.mark() before."""
         since = self.csms.mark()
         self.box.power(True)
+        self.csms.registered(since=since)
         return since
 
     def restart(self) -> int:
-        """As `cut_power`, and wait until the central system has heard of the box again."""
-        since = self.cut_power()
-        self.csms.registered(since=since)
-        return since
+        """Cut the supply for a moment, and wait until the box has registered -> csms.mark() in between."""
+        self.dark()
+        return self.light()
+
+    def restart_offline(self) -> None:
+        """Cut the supply of a box without link for a moment."""
+        self.box.power(False)
+        self.box.power(True)
+        self.ready()
 
     def pass_hours(self, hours: float) -> None:
         """Let the clocks of both show that so many hours have passed; the box is told by another time source."""
@@ -160,6 +188,10 @@ class Bay:
             if time.monotonic() >= end:
                 raise NotSeen(f"not logged: {code} {words} ({count})\n{self.box.last_words()}")
             time.sleep(POLL_SECONDS)
+
+    def codes(self, *codes: str) -> list[str]:
+        """Which of these codes the event log has, in order."""
+        return [entry["code"] for entry in self.box.log() if entry["code"] in codes]
 
     def refused(self, uid: str, why: str = "", count: int = 1) -> None:
         """Wait until the box has refused that card, for the `count`-th time with these words."""

@@ -5,7 +5,7 @@ def test_a_session_goes_on_after_a_power_cut_as_a_transaction_of_its_own(bay, cs
     """58, and the random delay before the charge: the wallbox suspends it, and nobody had to show a card again."""
     here = bay({"restart_delay_max_s": 2})
     first = here.charge()
-    since = here.cut_power()
+    since = here.restart()
     entry = here.stopped(first["id"])
     assert entry["reason"] == "PowerLoss" and entry["meterStop"] >= entry["meterStart"]
     here.heard("SuspendedEVSE", since)
@@ -23,7 +23,7 @@ def test_a_session_goes_on_after_a_power_cut_as_a_transaction_of_its_own(bay, cs
 def test_the_delay_after_a_power_cut_is_told_as_the_wallboxs_own(bay, csms):
     here = bay({"restart_delay_max_s": 600})
     here.charge()
-    since = here.cut_power()
+    since = here.restart()
     here.heard("SuspendedEVSE", since)
     state = here.until(lambda state: state["why"]["code"] == "restart_delay")
     assert not state["contactor"]["closed"] and state["session"]["active"]

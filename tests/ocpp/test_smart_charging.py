@@ -477,8 +477,8 @@ def test_profiles_survive_a_power_cut_but_for_those_of_the_transaction(bay):
     assert put(here, TX, 15, 3, transactionId=number) == "Accepted"
     offers(here, 15)
     # Before there is a link again, so that nothing else could have told it.
-    here.csms.refuse()
-    here.cut_power()
+    here.go_offline()
+    here.restart_offline()
     state = offers(here, 10)
     assert not state["backend"]["connected"] and state["session"]["resumed"]
     here.go_online()
