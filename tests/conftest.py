@@ -10,12 +10,12 @@ from pathlib import Path
 import image
 import pytest
 
-from simulator import MICROPYTHON, ROOT, Simulator
+from simulator import MICROPYTHON, ROOT, RUN, Simulator
 
 UNIT_FOLDER = ROOT / "tests" / "unit"
 UNIT_HEAP = "8M"
 UNIT_FILE_SECONDS = 240
-IMAGE_SECONDS = 120
+FILL_SECONDS = 120
 FAILED = pytest.StashKey[bool]()
 
 
@@ -135,26 +135,45 @@ def pytest_runtest_makereport(item: pytest.Item):
 
 
 @pytest.fixture(scope="session")
-def flashed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The firmware as it is flashed, with the simulated board: compiled once for all workers of a run."""
+def shared_folder(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return a function of (name, function that fills a folder): one of the workers of a run calls that function."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "flashed"
-    done = folder.with_name("flashed.done")
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        end = time.monotonic() + IMAGE_SECONDS
-        while not done.exists():
-            assert time.monotonic() < end, "the worker that compiles the image has not done so"
-            time.sleep(0.1)
+    if worker_id != "master":
+        base = base.parent
+
+    def get(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            end = time.monotonic() + FILL_SECONDS
+            while not done.exists():
+                assert time.monotonic() < end, f"the worker that makes {name} has not done so"
+                time.sleep(0.1)
+            return folder
+        fill(folder)
+        done.touch()
         return folder
-    image.compile_simulator(folder)
-    done.touch()
-    return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def flashed(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The firmware as it is flashed, with the simulated board."""
+    return shared_folder("flashed", image.compile_simulator)
+
+
+@pytest.fixture(scope="session")
+def compiled(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """Firmware and simulated board as they stand, compiled: hundreds of tests start them."""
+    return shared_folder("compiled", image.compile_plain)
 
 
 @pytest.fixture
-def simulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Simulator]]:
+def simulator(request: pytest.FixtureRequest, compiled: Path) -> Iterator[Callable[..., Simulator]]:
     """Return a function that starts a Simulator with the given options; all are stopped when the test ends.
 
     When the test fails, the event log of each that still answers is shown with it.
@@ -162,7 +181,7 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[Callable[..., Simulato
     started: list[Simulator] = []
 
     def start(**options) -> Simulator:
-        box = Simulator(**options)
+        box = Simulator(**{"program": (str(compiled / RUN),), **options})
         started.append(box)
         return box.start()
 
