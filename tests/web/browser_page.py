@@ -43,8 +43,8 @@ class Page:
         element.click()
 
     def text(self, css: str) -> str:
-        """The text of an element."""
-        return self.run("return document.querySelector(arguments[0]).textContent", css)
+        """The text of an element; empty while it is not there."""
+        return self.run("return document.querySelector(arguments[0])?.textContent ?? ''", css)
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:
         """Wait until `condition` holds; AssertionError with `what` and what the page says when it does not."""

@@ -154,6 +154,7 @@ export default {
   "why.rated_0": "Kein Laden: Der Nennstrom steht auf 0 A.",
   "why.restart_delay": "Die Versorgung ist zurück: Das Laden geht nach einer zufälligen Wartezeit weiter.",
   "why.starting": "Die Wallbox startet.",
+  "why.held": "Kein Laden: Das Backend hält die Wallbox zurück.",
   "why.plug_in": "Laden ist erlaubt: Stecken Sie das Auto an.",
   "why.no_car": "Bereit: Kein Auto ist angesteckt.",
   "why.no_card": "Das Auto wartet auf eine Ladekarte.",

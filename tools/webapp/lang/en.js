@@ -154,6 +154,7 @@ export default {
   "why.rated_0": "No charging: the rated current is set to 0 A.",
   "why.restart_delay": "The supply came back: charging resumes after a random delay.",
   "why.starting": "The wallbox is starting.",
+  "why.held": "No charging: the backend holds the wallbox back.",
   "why.plug_in": "Charging is permitted: plug the car in.",
   "why.no_car": "Ready: no car is plugged in.",
   "why.no_card": "The car waits for a charging card.",

@@ -154,6 +154,7 @@ export default {
   "why.rated_0": "Er wordt niet geladen: de nominale stroom staat op 0 A.",
   "why.restart_delay": "De voeding is terug: het laden gaat na een toevallige wachttijd verder.",
   "why.starting": "De wallbox start.",
+  "why.held": "Er wordt niet geladen: de backend houdt de wallbox tegen.",
   "why.plug_in": "Laden is toegestaan: sluit de auto aan.",
   "why.no_car": "Gereed: er is geen auto aangesloten.",
   "why.no_card": "De auto wacht op een laadkaart.",
