@@ -164,7 +164,7 @@ class Bay:
         """Wait until so many of the board's seconds have passed."""
         if seconds > 0:
             end_ms = (self.uptime() + seconds) * 1000
-            self.until(lambda state: state["uptime_ms"] >= end_ms)
+            self.box.wait_for(lambda state: state["uptime_ms"] >= end_ms, WAIT_SECONDS + seconds, POLL_SECONDS)
 
     def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait until the wallbox's state is so; that state."""

@@ -166,6 +166,8 @@ class Csms:
 
     async def _end(self) -> None:
         await self._unlisten()
+        # Let who was accepted just now become a task, which closes its socket when it is cancelled.
+        await asyncio.sleep(0)
         for wire in self._wires.values():
             _drop(wire, "rst")
         mine = asyncio.current_task()

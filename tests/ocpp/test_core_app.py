@@ -124,7 +124,7 @@ def test_a_wallbox_that_leaves_its_central_system_is_free_of_it(bay, csms):
 
 def test_a_transaction_ends_with_the_central_system_that_is_left_not_with_later_energy(bay, csms):
     """Whoever charges while no central system is set up is not billed to the last one of before."""
-    here = bay()
+    here = bay(speed=40)
     entry = here.charge()
     here.passes(20)
     here.box.settings(ocpp_url="", access_control=False)
