@@ -51,7 +51,8 @@ def station(csms: Csms, simulator: Callable[..., Simulator]) -> Callable[..., Si
         name: str = BOX,
         **options: Any,
     ) -> Simulator:
-        wanted: dict[str, Any] = {"charge_point_id": name, **(settings or {})}
+        # A car that is plugged in early counts as one that was there when the supply came back, which charges later.
+        wanted: dict[str, Any] = {"charge_point_id": name, "restart_delay_max_s": 0, **(settings or {})}
         if ocpp:
             wanted["ocpp"] = ocpp
         options = {"virtual": False, "speed": SPEED, "options": ("--ocpp", url or csms.url), **options}
