@@ -16,6 +16,9 @@ LEAST_CUTS = 30
 TAG = "04112233"
 FAST = 20
 POLL_S = 0.03
+# A card is held to the reader for half a second of the board's time. One that is still there when the supply comes back
+# stops what goes on.
+CARD_MS = 700
 SETTINGS = {
     "access_control": True,
     "restart_delay_max_s": 0,
@@ -42,6 +45,7 @@ class Driver:
         self.box = box
         self.name = name
         self.charged = False
+        self.tapped_ms = 0
         self.rest()
 
     def look(self, condition: Callable[[State], object]) -> State:
@@ -89,11 +93,16 @@ class Driver:
     def begin(self, tag: str) -> None:
         self.say("plug")
         self.look(lambda state: state["pilot"]["state"] == "B1")
-        self.say("tap", uid=tag)
+        self.tap(tag)
         self.look(lambda state: state["session"]["energy_wh"] >= 7)
 
-    def end(self, tag: str) -> None:
+    def tap(self, tag: str) -> None:
+        self.tapped_ms = self.box.state()["plant_ms"]
         self.say("tap", uid=tag)
+        self.tapped_ms = self.box.state()["plant_ms"]
+
+    def end(self, tag: str) -> None:
+        self.tap(tag)
         self.look(lambda state: not state["session"]["active"])
         self.say("unplug")
         self.look(lambda state: state["pilot"]["state"] == "A1" and state["backend"]["connector"] == "Available")
@@ -109,6 +118,7 @@ class Driver:
             self.charged = charged
 
     def _back(self, tag: str) -> bool:
+        self.box.wait_for(lambda state: state["plant_ms"] >= self.tapped_ms + CARD_MS, 20, POLL_S)
         self.box.power(True)
         # A power cut takes a while to be over, and the first looks may find the firmware starting.
         self.box.wait_for(lambda state: state["power"] and state["backend"].get("connected"), 20, POLL_S)
@@ -123,7 +133,7 @@ class Driver:
         if goes_on:
             base_wh = state["session"]["energy_wh"]
             self.look(lambda state: state["session"]["energy_wh"] >= base_wh + 2)
-            self.say("tap", uid=tag)
+            self.tap(tag)
             self.look(lambda state: not state["session"]["active"])
         self.say("unplug")
         self.look(lambda state: state["pilot"]["state"] == "A1" and not state["session"]["active"])
