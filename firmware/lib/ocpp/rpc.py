@@ -9,7 +9,7 @@ from micropython import const
 
 from ocpp.errors import FORMATION, GENERIC, INTERNAL, CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.frames import ID_ECHOED, call_id, parse
-from ocpp.together import together
+from ocpp.together import Alarm, together
 
 _CALL = const(2)
 _CALLRESULT = const(3)
@@ -57,7 +57,7 @@ class _Outstanding:
     def __init__(self, message_id: str, until: int):
         self.message_id = message_id
         self.until = until
-        self.done = asyncio.Event()
+        self.done = Alarm()
         self.answer = None
         # Whether its caller still waits for the answer, or has not yet been able to look at it.
         self.wanted = True
@@ -100,6 +100,7 @@ class Rpc:
         self._ids = ids
         self._turn = asyncio.Lock()
         self._open = True
+        self._over = asyncio.Event()
         self._outstanding = None
         # The CALL of ours that was answered last.
         self._settled = None
@@ -116,10 +117,14 @@ class Rpc:
         """Read until the link ends; CALLs of ours that wait then raise NotConnected."""
         try:
             # Either without the other would be a link that looks alive and answers nothing.
-            await together(self._receive(), self._work())
+            await together(self._receive(), self._work(), over=self._over)
         finally:
             self._open = False
             self._settle(None)
+
+    def end(self) -> None:
+        """Let `run` end."""
+        self._over.set()
 
     async def _receive(self) -> None:
         while await self._read():
@@ -169,13 +174,9 @@ class Rpc:
 
     async def _answered(self, outstanding: _Outstanding) -> bool:
         """Wait until a CALL is answered or the link has ended; False when its time is up first."""
-        left = max(0, ticks_diff(outstanding.until, self._clock.ticks_ms()))
-        try:
-            await asyncio.wait_for_ms(outstanding.done.wait(), left)
-        except asyncio.TimeoutError:
-            pass
+        done = await outstanding.done.rest(max(0, ticks_diff(outstanding.until, self._clock.ticks_ms())))
         self._outstanding = None
-        return outstanding.done.is_set()
+        return done
 
     def _settle(self, answer) -> None:
         """The CALL outstanding, if any, has its answer, or None when the link has ended."""

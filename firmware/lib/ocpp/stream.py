@@ -5,6 +5,8 @@ from time import ticks_ms as _ticks_ms
 
 from micropython import const
 
+from ocpp.together import Alarm
+
 # Takes a frame's header or most of an HTTP line at once, and costs little beside the connection's own buffers.
 _BUFFER_BYTES = const(512)
 # A proxy's error page may bring long lines; what is longer is an attack or no HTTP.
@@ -121,26 +123,26 @@ class Pipe:
         A task that waits for a stream must not be cancelled: MicroPython's asyncio then forgets the other task that
         waits for the same stream, and whoever reads would wait for ever. Closing wakes both.
         """
-        done = asyncio.Event()
-        errors = []
+        done = Alarm()
+        outcomes = []
 
         async def drain():
             try:
                 await self._writer.drain()
+                outcomes.append(None)
             except (OSError, ValueError) as error:
-                errors.append(error)
+                outcomes.append(error)
             done.set()
 
         asyncio.create_task(drain())
         try:
-            await asyncio.wait_for(done.wait(), self._timeout_s)
-        except asyncio.TimeoutError:
-            raise OSError(_ETIMEDOUT, "the other side takes nothing")
+            await done.rest(self._timeout_s * 1000)
         finally:
-            if not done.is_set():
+            if not outcomes:
                 await self.close()
-        if errors:
-            raise errors[0]
+        outcome = outcomes[0] if outcomes else OSError(_ETIMEDOUT, "the other side takes nothing")
+        if outcome is not None:
+            raise outcome
 
     async def close(self) -> None:
         """Close the connection at once; whoever waits for bytes is woken."""
