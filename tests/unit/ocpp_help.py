@@ -8,6 +8,7 @@ from virtual_time import Log, Record, VirtualTime
 from ocpp import link as link_module
 from ocpp import schema
 from ocpp.errors import NotConnected
+from ocpp.together import Turns
 from ocpp.websocket import Closed
 
 UTC_S = 1_767_225_600  # 2026-01-01T00:00:00Z
@@ -112,6 +113,11 @@ class Point:
         self.answers = {}
         self.online = True
         self.operative = self.whole_operative = True
+        self.sender = Turns(self.clock.ticks_ms)
+        self.watch = Turns(self.clock.ticks_ms)
+
+    def start(self, function, *arguments):
+        asyncio.create_task(function(*arguments))
 
     async def call(self, action, payload, message_id=None, triggered=False, registering=False):
         if not (self.online or triggered or registering):
@@ -290,4 +296,4 @@ class LinkPoint(Point):
 
     def live(self, steps):
         """Run the coroutine `steps` beside the link."""
-        self.run(steps, self.link.run())
+        self.run(steps, self.link.run(), self.sender.run(), self.watch.run())

@@ -10,6 +10,7 @@ from virtual_time import VirtualTime
 from ocpp import samples
 from ocpp.errors import CallError, CallTimeout, NotConnected
 from ocpp.timestamps import parse
+from ocpp.together import Turns
 from ocpp.transactions import Transactions
 from wallbox.storage.store import Store
 
@@ -37,6 +38,7 @@ class Clock:
 
     def __init__(self, time, utc=NOON):
         self._time = time
+        self.ticks_ms = time.ticks_ms
         self.offset = None if utc is None else utc
 
     def uptime_s(self):
@@ -162,6 +164,7 @@ class Point:
         self.refused = []
         self.sent_ms = []
         self.online = online
+        self.sender = Turns(self.time.ticks_ms)
         self.transactions = Transactions(self)
         self.transactions.link(online)
 
@@ -205,7 +208,7 @@ def boot(folder, central, life, utc=NOON, online=True):
     point.restored = point.transactions.restore()
 
     async def main():
-        delivery = asyncio.create_task(point.transactions.run())
+        delivery = asyncio.create_task(point.sender.run())
         try:
             await life(point)
         finally:

@@ -301,7 +301,7 @@ async def test_a_certificate_for_later_waits_for_its_time():
     assert await signed(one, later) == "Accepted"
     assert store.chain() != [later] and one.reconnects == 0
     one.clock.set_utc_s(1801440000 - 1)  # 2027-02-01
-    task = asyncio.create_task(one.security.run())
+    task = asyncio.create_task(one.sender.run())
     await asyncio.sleep(3600)
     assert store.chain() != [later]
     await asyncio.sleep(2 * 86400)
@@ -315,7 +315,7 @@ async def test_a_certificate_near_its_end_is_renewed_by_itself_once_a_day():
     await signed(one, await issue(last=b"270601000000Z"))
     end_s = 1811808000
     one.clock.set_utc_s(end_s - 32 * 86400)
-    task = asyncio.create_task(one.security.run())
+    task = asyncio.create_task(one.sender.run())
     await asyncio.sleep(3600)
     requests = lambda: [payload for _, action, payload in one.sent if action == "SignCertificate"]  # noqa: E731
     assert not requests()

@@ -81,7 +81,7 @@ def test_samples_come_in_each_interval_from_the_start_of_the_transaction():
         point.metering.changed()
         await asyncio.sleep_ms(300_000)
 
-    point.run(steps(), point.metering.run())
+    point.run(steps(), point.watch.run())
     assert point.kept == [
         (160, "values", "Voltage", "Sample.Periodic", None),
         (160, "stop", "Energy.Active.Import.Register", "Sample.Periodic", None),
@@ -105,7 +105,7 @@ def test_interval_and_list_may_change_in_a_transaction():
         point.metering.changed()
         await asyncio.sleep_ms(100_000)
 
-    point.run(steps(), point.metering.run())
+    point.run(steps(), point.watch.run())
     assert [(at, name) for at, _kind, name, _context, _utc in point.kept] == [(40, "Frequency"), (50, "Frequency")]
 
 
@@ -119,7 +119,7 @@ def test_aligned_values_lie_on_the_grid_with_and_without_a_transaction():
         point.metering.changed()
         await asyncio.sleep_ms(1_000_000)
 
-    point.run(steps(), point.metering.run())
+    point.run(steps(), point.watch.run())
     assert point.kept == [
         (100, "values", "Frequency", "Sample.Clock", UTC_S + 900),
         (800, "values", "Voltage", "Sample.Periodic", None),
@@ -137,7 +137,7 @@ def test_a_clock_that_is_set_does_not_stop_the_grid():
             point.metering.changed()
             await asyncio.sleep_ms(950_000)
 
-        point.run(steps(), point.metering.run())
+        point.run(steps(), point.watch.run())
         grid = [utc for _at, _kind, _name, _context, utc in point.kept]
         assert grid and all((utc - UTC_S) % 900 == 0 for utc in grid), (jump_s, grid)
         late = [abs(UTC_S + jump_s + at - utc) for at, _kind, _name, _context, utc in point.kept if at > 10]
@@ -154,7 +154,7 @@ def test_an_instant_that_a_clock_jumped_over_is_left_out():
             point.metering.changed()
             await asyncio.sleep_ms(950_000)
 
-        point.run(steps(), point.metering.run())
+        point.run(steps(), point.watch.run())
         assert point.kept[0][4] == UTC_S + first_s, (jump_s, point.kept)
 
 
@@ -169,7 +169,7 @@ def test_without_a_clock_the_grid_waits_for_one():
         point.metering.changed()
         await asyncio.sleep_ms(31_000)
 
-    point.run(steps(), point.metering.run())
+    point.run(steps(), point.watch.run())
     assert [utc for _at, _kind, _name, _context, utc in point.kept] == [UTC_S + 60]
 
 
@@ -180,7 +180,7 @@ def test_nothing_is_sampled_for_an_empty_list():
     async def steps():
         await asyncio.sleep_ms(50_000)
 
-    point.run(steps(), point.metering.run())
+    point.run(steps(), point.watch.run())
     assert point.kept == []
 
 

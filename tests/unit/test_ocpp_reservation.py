@@ -13,11 +13,13 @@ from ocpp.handlers.reservation import HANDLERS
 from ocpp.reservation import Reservations
 from ocpp.schema import check_response
 from ocpp.timestamps import iso
+from ocpp.together import Turns
 
 IN_AN_HOUR = iso(NOW + 3600)
 
 
 def ready(one):
+    one.watch = Turns(lambda: one.clock.time.ticks_ms())
     one.auth = Authorisation(one)
     one.reservations = Reservations(one)
     return one
@@ -292,7 +294,7 @@ def passing(name="reservation", **config):
 
 async def ended_at(one, time, until_ms):
     """Run until the reservation has ended -> ms, None if it never did."""
-    running = asyncio.create_task(one.reservations.run())
+    running = asyncio.create_task(one.watch.run())
     while one.reservations.reserved_for(1) is not None and time.now_ms < until_ms:
         await asyncio.sleep_ms(100)
     running.cancel()
@@ -326,7 +328,7 @@ async def test_it_does_not_expire_while_the_time_is_unknown_and_does_as_soon_as_
 async def test_a_clock_that_jumps_ends_it_within_10_s_or_when_told():
     one, time = passing()
     await reserve(one)
-    running = asyncio.create_task(one.reservations.run())
+    running = asyncio.create_task(one.watch.run())
     await asyncio.sleep_ms(500)
     one.clock.start += 10000
     await asyncio.sleep_ms(10000)
@@ -360,7 +362,7 @@ async def test_it_ends_when_the_connector_is_faulted_or_unavailable_and_by_no_ot
 
 async def test_a_task_that_waits_for_nothing_follows_a_reservation_that_comes():
     one, time = passing()
-    running = asyncio.create_task(one.reservations.run())
+    running = asyncio.create_task(one.watch.run())
     await asyncio.sleep_ms(60000)
     await reserve(one, expiry=iso(NOW + 65))
     await asyncio.sleep_ms(4900)
@@ -372,7 +374,7 @@ async def test_a_task_that_waits_for_nothing_follows_a_reservation_that_comes():
 
 async def test_without_a_reservation_nothing_wakes_up():
     one, time = passing()
-    running = asyncio.create_task(one.reservations.run())
+    running = asyncio.create_task(one.watch.run())
     await asyncio.sleep_ms(0)
     looks = []
     one.status.connector = lambda: looks.append(1) or ("Available",)
@@ -392,7 +394,7 @@ async def test_an_end_that_flash_refused_is_stored_later():
         assert held(one) is None
         assert "reservation_not_stored" in one.log.codes()
         assert held(again(one)) == 7, "this is what a restart now would bring"
-        running = asyncio.create_task(one.reservations.run())
+        running = asyncio.create_task(one.watch.run())
         await asyncio.sleep_ms(25000)
         flash.device.fails = False
         await asyncio.sleep_ms(10000)
@@ -413,7 +415,7 @@ async def test_a_new_reservation_ends_the_wish_to_store_the_end_of_the_former():
         await cancel(one, 7)
         flash.device.fails = False
         assert await reserve(one, 8) == "Accepted"
-        running = asyncio.create_task(one.reservations.run())
+        running = asyncio.create_task(one.watch.run())
         await asyncio.sleep_ms(25000)
         running.cancel()
         assert held(again(one)) == 8

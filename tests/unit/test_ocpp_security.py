@@ -45,7 +45,7 @@ def test_all_18_events_are_sent_in_their_order_as_the_schema_wants_them():
             box.security.event(kind, "info of " + kind)
         await until(lambda: len(box.told()) == 19)
 
-    box.run(steps(), box.security.run())
+    box.run(steps(), box.sender.run())
     assert box.kinds() == ["StartupOfTheDevice"] + ALL
     first, second = box.told()[:2]
     assert first == {"type": "StartupOfTheDevice", "timestamp": "2026-01-01T00:00:00Z"}
@@ -62,7 +62,7 @@ def test_events_wait_on_flash_while_offline_and_over_restarts():
         box.security.event("InvalidMessages", "line\nbreak")
         await asyncio.sleep(100)
 
-    box.run(offline(), box.security.run())
+    box.run(offline(), box.sender.run())
     assert box.told() == []
     box = box.again()
     box.online = False
@@ -74,7 +74,7 @@ def test_events_wait_on_flash_while_offline_and_over_restarts():
         await until(lambda: len(box.told()) == 4)
         await asyncio.sleep(5000)
 
-    box.run(later(), box.security.run())
+    box.run(later(), box.sender.run())
     assert box.kinds() == ["StartupOfTheDevice", "TamperDetectionActivated", "InvalidMessages", "StartupOfTheDevice"]
     assert box.told()[2]["techInfo"] == "line break"
     assert box.recorded() == box.kinds()
@@ -84,7 +84,7 @@ def test_events_wait_on_flash_while_offline_and_over_restarts():
         await until(lambda: len(box.told()) == 1)
         await asyncio.sleep(5000)
 
-    box.run(once_more(), box.security.run())
+    box.run(once_more(), box.sender.run())
     assert box.kinds() == ["StartupOfTheDevice"], "what was delivered came again"
 
 
@@ -101,7 +101,7 @@ def test_no_event_is_lost_or_out_of_order_over_a_power_cut_at_any_write():
             for _ in range(count):
                 state["made"] += 1
                 box.security.event("ResetOrReboot", "event %d" % state["made"])
-            task = asyncio.create_task(box.security.run())
+            task = asyncio.create_task(box.sender.run())
             last = "event %d" % state["made"]
             await until(lambda: any(payload.get("techInfo") == last for _, _, payload in box.sent))
             task.cancel()
@@ -145,7 +145,7 @@ def test_a_flash_that_refuses_keeps_events_in_ram_and_they_are_sent_all_the_same
         box.security.event("ResetOrReboot", "3")
         await until(lambda: len(box.told()) == 5)
 
-    box.run(steps(), box.security.run())
+    box.run(steps(), box.sender.run())
     assert [told.get("techInfo") for told in box.told()] == [None, "0", "1", "2", "3"]
     assert box.log.codes().count("not_stored") >= 3
     assert box.recorded() == ["StartupOfTheDevice"] + ["ResetOrReboot"] * 4
@@ -163,7 +163,7 @@ def test_times_are_found_out_when_the_clock_comes_later():
         box.clock.set_utc_s(UTC_S + 1000)
         box.security.event("SettingSystemTime")
 
-    box.run(unknown(), box.security.run())
+    box.run(unknown(), box.sender.run())
     box = box.again()
     box.clock.utc_base_s = None
     box.online = False
@@ -172,14 +172,14 @@ def test_times_are_found_out_when_the_clock_comes_later():
         await asyncio.sleep(5)
         box.security.event("ResetOrReboot", "never known")
 
-    box.run(never(), box.security.run())
+    box.run(never(), box.sender.run())
     box = box.again()
     box.clock.utc_base_s = UTC_S + 5000
 
     async def tell():
         await until(lambda: len(box.told()) == 6)
 
-    box.run(tell(), box.security.run())
+    box.run(tell(), box.sender.run())
     times = [told["timestamp"][11:] for told in box.told()]
     # 100 s after the start it was 00:16:40. Of the second boot nothing is known: not before what came before.
     assert times == ["00:15:00Z", "00:15:10Z", "00:16:40Z", "00:16:40Z", "00:16:40Z", "01:23:20Z"], times
@@ -216,7 +216,7 @@ def test_a_clock_that_jumps_all_the_time_does_not_wear_out_flash():
         box.security.event("SettingSystemTime", "once more")
         await until(lambda: len(box.told()) == 42)
 
-    box.run(steps(), box.security.run())
+    box.run(steps(), box.sender.run())
     assert box.kinds().count("ResetOrReboot") == 20
     assert box.told()[-1]["techInfo"] == "180 more before. once more"
 
@@ -235,7 +235,7 @@ def test_a_central_system_without_security_events_is_asked_once_a_connection():
         box.security.link_changed()
         await until(lambda: len(box.told()) == 7)
 
-    box.run(steps(), box.security.run())
+    box.run(steps(), box.sender.run())
     assert box.kinds() == ["StartupOfTheDevice"] * 2 + ["ResetOrReboot"] * 5
 
 
@@ -254,7 +254,7 @@ def test_an_event_that_is_not_answered_is_sent_again_later_and_one_refused_thric
         box.security.event("ResetOrReboot", "after it")
         await until(lambda: len(box.sent) == 7)
 
-    box.run(steps(), box.security.run())
+    box.run(steps(), box.sender.run())
     assert [told.get("techInfo") for told in box.told()] == [None] * 3 + ["poison"] * 3 + ["after it"]
     assert "event_refused" in box.log.codes()
 
@@ -269,7 +269,7 @@ def test_long_texts_fit_message_and_record():
             box.security.event("TamperDetectionActivated", text)
         await until(lambda: len(box.told()) == 1 + len(texts))
 
-    box.run(steps(), box.security.run())
+    box.run(steps(), box.sender.run())
     for told in box.told()[1:]:
         schema.check_request("SecurityEventNotification", told)
         assert len(told["techInfo"]) in (127, 255)
@@ -303,7 +303,7 @@ def test_a_start_up_is_not_told_when_a_central_system_is_set_up_later():
 
     async def steps():
         await asyncio.sleep(61)
-        task = asyncio.create_task(box.security.run())
+        task = asyncio.create_task(box.sender.run())
         await asyncio.sleep(10)
         box.security.event("ResetOrReboot")
         await until(lambda: len(box.told()) == 1)

@@ -29,7 +29,7 @@ def test_after_registering_both_connectors_are_told():
     async def steps():
         await asyncio.sleep_ms(100)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert [(p["connectorId"], p["status"], p["errorCode"]) for _at, _action, p in point.sent] == [
         (0, "Available", "NoError"),
         (1, "Available", "NoError"),
@@ -62,7 +62,7 @@ def test_a_session_is_told_from_plug_to_plug():
         status.look()
         await asyncio.sleep_ms(50)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert told(point) == [
         "Preparing",
         "Charging",
@@ -84,7 +84,7 @@ def test_a_car_that_does_not_take_the_offer_is_suspended_after_3_s():
         assert told(point) == ["Preparing"]
         await asyncio.sleep_ms(200)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert told(point) == ["Preparing", "SuspendedEV"]
 
 
@@ -119,7 +119,7 @@ def test_a_pause_of_the_wallbox_lasts_until_the_car_has_gone_on_or_does_not():
             status.look()
             await asyncio.sleep_ms(3_100)
 
-        point.run(steps(), status.run())
+        point.run(steps(), point.sender.run())
         assert told(point)[-3:] == ["SuspendedEV", "SuspendedEVSE", "SuspendedEV"]
 
 
@@ -137,7 +137,7 @@ def test_a_car_that_nobody_permits_is_finishing_after_connection_time_out():
         status.look()
         await asyncio.sleep_ms(100)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert told(point)[2:] == ["Preparing"]
 
 
@@ -154,7 +154,7 @@ def test_unplugged_in_mid_charge_is_finishing_for_a_moment():
         assert told(point) == ["Charging", "Finishing"]
         await asyncio.sleep_ms(200)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert told(point) == ["Charging", "Finishing", "Available"]
 
 
@@ -178,7 +178,7 @@ def test_a_fault_is_told_with_its_code_and_goes_back_to_what_was():
         status.look()
         await asyncio.sleep_ms(50)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     sent = [(p["status"], p["errorCode"], p.get("vendorErrorCode")) for _at, _a, p in point.sent if p["connectorId"]]
     assert sent == [
         ("Available", "NoError", None),
@@ -201,7 +201,7 @@ def test_what_lasts_less_than_minimum_status_duration_is_not_told():
         assert told(point) == ["Available"]
         await asyncio.sleep_ms(3_100)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert told(point) == ["Available", "Preparing"]
 
 
@@ -228,7 +228,7 @@ def test_without_a_link_nothing_is_told_and_after_it_only_what_is_new():
         status.look()
         await asyncio.sleep_ms(50)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert told(point) == ["Preparing"]
 
 
@@ -242,7 +242,7 @@ def weeks(steps, point, status):
     usual = module.ticks_diff
     module.ticks_diff = of_a_chip
     try:
-        point.run(steps, status.run())
+        point.run(steps, point.sender.run())
     finally:
         module.ticks_diff = usual
 
@@ -294,7 +294,7 @@ def test_a_notification_without_answer_is_sent_again():
             assert len(point.sent) == 2
             await asyncio.sleep_ms(300)
 
-        point.run(steps(), status.run())
+        point.run(steps(), point.sender.run())
         assert told(point) == ["Available", "Available"]
         assert point.log.codes() == ["status_not_told"]
 
@@ -331,7 +331,7 @@ def test_a_conflict_with_the_local_list_is_told_once_on_connector_0():
         status.local_list_conflict()
         await asyncio.sleep_ms(50)
 
-    point.run(steps(), status.run())
+    point.run(steps(), point.sender.run())
     assert [(p["connectorId"], p["errorCode"]) for _at, _action, p in point.sent] == [(0, "LocalListConflict")]
 
 

@@ -19,6 +19,7 @@ def borrow(name):
 rare.borrow = borrow
 
 from ocpp.handlers import upkeep as handlers  # noqa: E402
+from ocpp.together import Turns  # noqa: E402
 from ocpp.upkeep import Upkeep  # noqa: E402
 
 
@@ -129,8 +130,10 @@ class Point:
                 "InvalidSignature": "InvalidFirmwareSignature",
             },
         )
+        self.sender = Turns(self.clock.ticks_ms)
         self.upkeep = Upkeep(self)
-        self.start(self.upkeep.run)
+        self.upkeep.resume()
+        self.start(self.sender.run)
 
     def log_pieces(self, oldest, latest):
         return [b"event %s %s" % (oldest, latest)]

@@ -17,7 +17,7 @@ from ocpp.rare import borrow
 from ocpp.reservation import Reservations
 from ocpp.security import Security
 from ocpp.status import Status
-from ocpp.together import together
+from ocpp.together import Turns, together
 from ocpp.transactions import Transactions
 from ocpp.upkeep import Upkeep
 
@@ -51,23 +51,26 @@ class ChargePoint:
         self.random = random
         self._tasks = []
         self._settled = asyncio.Event()
-        self._profiles = asyncio.Event()
+        # What waits for the network takes turns in one, whatever else is due by itself in the other.
+        self.sender = Turns(clock.ticks_ms)
+        self.watch = Turns(clock.ticks_ms)
+        self._profiles = self.watch.add(self._follow_profiles)
         self._availability = stores("ocpp_point")
         self.operative, self.whole_operative, self._scheduled = self._restore()
         # idTag of a remote start that is being decided, and of one whose profile waits for its transaction.
         self.remote_tag = None
         self.remote_profile = None
-        self.security = Security(self, target)
+        self.status = Status(self)
         self.transactions = Transactions(self, station.interruption())
+        self.security = Security(self, target)
         self.auth = Authorisation(self)
         self.reservations = Reservations(self)
         self.charging = Charging(self)
-        self.status = Status(self)
         self.metering = Metering(self)
         self.upkeep = Upkeep(self)
         self.link = Link(self)
         config.listeners.append(self._configured)
-        self.charging.listeners.append(self._profiles.set)
+        self.charging.listeners.append(self._profiles.wake)
         station.set_operative(self.operative)
 
     # -- messages ------------------------------------------------------------------------------------
@@ -136,17 +139,9 @@ class ChargePoint:
     async def run(self) -> None:
         """Work until cancelled."""
         self._end_interrupted()
+        self.upkeep.resume()
         try:
-            await together(
-                self.link.run(),
-                self.transactions.run(),
-                self.status.run(),
-                self.metering.run(),
-                self.reservations.run(),
-                self.security.run(),
-                self.upkeep.run(),
-                self._follow_profiles(),
-            )
+            await together(self.link.run(), self.sender.run(), self.watch.run())
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -176,7 +171,7 @@ class ChargePoint:
         self.transactions.link(self.online)
         self.reservations.look()
         self.metering.changed()
-        self._profiles.set()
+        self._profiles.wake()
 
     def _configured(self, key: str) -> None:
         if key == "HeartbeatInterval":
@@ -413,20 +408,17 @@ class ChargePoint:
 
     def profiles_changed(self) -> None:
         """A charging profile was set or cleared."""
-        self._profiles.set()
+        self._profiles.wake()
 
-    async def _follow_profiles(self) -> None:
-        """Keep the station's limit at what the charging profiles say, and each minute the register over power cuts."""
-        while True:
-            if self.transactions.current is not None:
-                self.station.keep_energy()
-                self.transactions.checkpoint(self.station.energy_wh())
-            uptime_s = self.clock.uptime_s()
-            ma, _phases, left_s, reason = self.charging.limit(self.clock.utc_s(), uptime_s)
-            self.station.set_limit(ma, reason, None if left_s is None else uptime_s + left_s)
-            wait_s = _PROFILE_S if left_s is None else min(max(1, left_s), _PROFILE_S)
-            try:
-                await asyncio.wait_for_ms(self._profiles.wait(), wait_s * 1000)
-            except asyncio.TimeoutError:
-                continue
-            self._profiles.clear()
+    async def _follow_profiles(self) -> int:
+        """Keep the station's limit at what the charging profiles say, and each minute the register over power cuts.
+
+        Returns ms until that is to be done again.
+        """
+        if self.transactions.current is not None:
+            self.station.keep_energy()
+            self.transactions.checkpoint(self.station.energy_wh())
+        uptime_s = self.clock.uptime_s()
+        ma, _phases, left_s, reason = self.charging.limit(self.clock.utc_s(), uptime_s)
+        self.station.set_limit(ma, reason, None if left_s is None else uptime_s + left_s)
+        return 1000 * (_PROFILE_S if left_s is None else min(max(1, left_s), _PROFILE_S))

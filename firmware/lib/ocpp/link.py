@@ -1,9 +1,8 @@
 """The link to the central system: connects, registers, keeps alive and comes back for ever; it reads no message."""
 
-import asyncio
 from binascii import b2a_base64, hexlify
 from os import urandom
-from time import ticks_add, ticks_diff
+from time import ticks_diff
 
 from micropython import const
 
@@ -11,8 +10,8 @@ from ocpp import timestamps
 from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
 from ocpp.rare import borrow
 from ocpp.rpc import MessageIds, Rpc
-from ocpp.together import together
-from ocpp.websocket import GOING_AWAY, connect
+from ocpp.together import Alarm
+from ocpp.websocket import GOING_AWAY, Closed, connect
 
 # Between two tries: doubled each time, each drawn from half of it to all of it, so that a thousand boxes do not come
 # back at the same moment (OCPP-J 1.6, 5.3 leaves the figures to us).
@@ -35,6 +34,8 @@ _MAX_BYTES = const(16_384)
 _HANDSHAKE_S = const(30)
 # Intervals that are changed while something waits for the former one take effect within this time.
 _LOOK_MS = const(10_000)
+# After a BootNotification; how long the central system lets the next one wait is found out then.
+_SOON_MS = const(1_000)
 # A link that comes and goes all day must not wear out the flash that keeps warnings: one an hour, the others are info.
 _WARN_S = const(3_600)
 # Of a peer's reason to close in the log.
@@ -63,10 +64,9 @@ class Link:
 
     def __init__(self, point):
         self._point = point
-        self._wake = asyncio.Event()
-        self._boot_now = asyncio.Event()
-        self._beat = asyncio.Event()
-        self._dropped = asyncio.Event()
+        self._turn = point.sender.add(self._step)
+        self._watch = point.watch.add(self._keep_alive)
+        self._wake = Alarm()
         self._ids = MessageIds(hexlify(urandom(6)).decode())
         self._wait_ms = _FIRST_MS
         self._rpc = None
@@ -75,6 +75,8 @@ class Link:
         # What the central system has accepted, and the uptime before which it wants no further BootNotification.
         self._told = None
         self._boot_at_s = 0
+        # Tick from which the HeartbeatInterval runs, and that of the last byte before a ping.
+        self._beat_ms = self._pinged_ms = None
         self.state = OFF
         self.registration = None
         self.reason = ""
@@ -116,7 +118,7 @@ class Link:
         """Give up the connection, and make the next."""
         if self._rpc is not None:
             self.reason = reason
-            self._dropped.set()
+            self._rpc.end()
 
     def reconnect(self) -> None:
         """Connect anew at once, with what may have changed of address, key or profile."""
@@ -136,11 +138,13 @@ class Link:
 
     def boot(self) -> None:
         """Send the BootNotification again now, while it has not been accepted (TriggerMessage)."""
-        self._boot_now.set()
+        self._boot_at_s = 0
+        self._turn.wake()
 
     def interval_changed(self) -> None:
         """HeartbeatInterval has another value."""
-        self._beat.set()
+        self._beat_ms = None
+        self._turn.wake()
 
     def timeout_changed(self) -> None:
         """MessageTimeout has another value: it holds from the next CALL on."""
@@ -183,17 +187,7 @@ class Link:
         wait_ms = self._wait_ms
         self._wait_ms = min(_LONGEST_MS, wait_ms * 2)
         chance = int.from_bytes(self._point.random(2), "big")
-        await self._rest(self._wake, wait_ms // 2 + wait_ms // 2 * chance // 0xFFFF)
-
-    @staticmethod
-    async def _rest(event, ms: int) -> bool:
-        """Wait for `event`, at most `ms` -> whether it came."""
-        try:
-            await asyncio.wait_for_ms(event.wait(), ms)
-        except asyncio.TimeoutError:
-            return False
-        event.clear()
-        return True
+        await self._wake.rest(wait_ms // 2 + wait_ms // 2 * chance // 0xFFFF)
 
     # -- one connection ------------------------------------------------------------------------------
 
@@ -219,10 +213,10 @@ class Link:
         self._rpc = rpc
         self._socket = socket
         self._ssl = target.ssl
-        self._dropped.clear()
+        self._beat_ms = self._pinged_ms = None
         try:
             self._connected()
-            await together(rpc.run(), self._keep_alive(socket), self._stay_registered(), self._dropped.wait())
+            await rpc.run()
         finally:
             self._rpc = self._socket = None
             try:
@@ -240,6 +234,8 @@ class Link:
         self._point.log.add("info", "ocpp", "connected", "connected to the central system")
         self._point.security.link_made()
         self._point.link_changed()
+        self._turn.wake()
+        self._watch.wake()
 
     def _ended(self, socket) -> None:
         """Log why the link has ended: what we wanted, or what the WebSocket was closed with, by whichever side."""
@@ -251,30 +247,63 @@ class Link:
         self._warn("disconnected", "the link to the central system ended: %s" % why)
         self._point.link_changed()
 
-    async def _keep_alive(self, socket) -> None:
-        """Ping what has been silent for half of WebSocketPingInterval; give up what is silent for all of it."""
-        clock = self._point.clock
-        while True:
-            interval_ms = self._point.config["WebSocketPingInterval"] * 1000
-            silent_ms = ticks_diff(clock.ticks_ms(), socket.last_heard_ms)
-            if not interval_ms or silent_ms < interval_ms // 2:
-                await asyncio.sleep_ms(min(_LOOK_MS, interval_ms // 2 - silent_ms if interval_ms else _LOOK_MS))
-                continue
-            heard = socket.last_heard_ms
-            await socket.ping()
-            await asyncio.sleep_ms(max(0, ticks_diff(ticks_add(heard, interval_ms), clock.ticks_ms())))
-            if socket.last_heard_ms == heard:
-                self.drop("no answer to a ping")
-                return
+    async def _keep_alive(self):
+        """Ping what has been silent for half of WebSocketPingInterval; give up what is silent for all of it.
 
-    async def _stay_registered(self) -> None:
-        """Register if that has not been done since the start, then send heartbeats."""
-        if self.registration != "Accepted":
-            await self._register()
-        self._point.link_changed()
-        while not self._dropped.is_set():
-            if not await self._rest(self._beat, self._point.config["HeartbeatInterval"] * 1000):
-                await self.heartbeat()
+        Returns ms until that is to be looked at again, None while there is no link.
+        """
+        socket = self._socket
+        if socket is None:
+            return None
+        interval_ms = self._point.config["WebSocketPingInterval"] * 1000
+        silent_ms = ticks_diff(self._point.clock.ticks_ms(), socket.last_heard_ms)
+        if not interval_ms or silent_ms < interval_ms // 2:
+            return min(_LOOK_MS, interval_ms // 2 - silent_ms if interval_ms else _LOOK_MS)
+        if self._pinged_ms != socket.last_heard_ms:
+            self._pinged_ms = socket.last_heard_ms
+            self._point.start(self._ping, socket)
+        elif silent_ms >= interval_ms:
+            self.drop("no answer to a ping")
+            return None
+        return max(0, interval_ms - silent_ms)
+
+    @staticmethod
+    async def _ping(socket) -> None:
+        try:
+            await socket.ping()
+        except Closed:
+            # Whoever reads from it ends the link.
+            return
+
+    async def _step(self):
+        """Register, or send the heartbeat that is due -> ms until there may be more to do, None without a link."""
+        rpc = self._rpc
+        if rpc is None or self.reason:
+            # There is none, or it is being given up.
+            return None
+        try:
+            if self.registration != "Accepted":
+                return await self._register()
+            return await self._beat()
+        except Exception as error:
+            # As in `run`: it costs this connection.
+            self._point.failed(error)
+            if rpc is self._rpc:
+                self.drop("%r" % error)
+            return None
+
+    async def _beat(self) -> int:
+        """Send a heartbeat if it is time -> ms until it is again."""
+        interval_ms = self._point.config["HeartbeatInterval"] * 1000
+        now = self._point.clock.ticks_ms()
+        if self._beat_ms is None:
+            self._beat_ms = now
+        left_ms = interval_ms - ticks_diff(now, self._beat_ms)
+        if left_ms > 0:
+            return left_ms
+        await self.heartbeat()
+        self._beat_ms = self._point.clock.ticks_ms()
+        return interval_ms
 
     async def heartbeat(self) -> None:
         """Send a Heartbeat, and take over the time of its answer."""
@@ -285,21 +314,20 @@ class Link:
         else:
             self.take_time(answer["currentTime"])
 
-    async def _register(self) -> None:
-        """Send BootNotifications until one is accepted, none before the time that the last answer asked for (4.2).
+    async def _register(self) -> int:
+        """Send a BootNotification, but not before the time that the last answer asked for (4.2) -> ms until the next.
 
         That time is kept over connections: a central system that rejects a charge point may also close its link.
         """
-        clock = self._point.clock
-        self._boot_now.clear()
-        while True:
-            left_s = self._boot_at_s - clock.uptime_s()
-            if left_s > 0:
-                # Uptime is in whole seconds: not too early by a part of one.
-                await self._rest(self._boot_now, left_s * 1000 + 1000)
-            await self._boot()
-            if self.registration == "Accepted" or self._dropped.is_set():
-                return
+        left_s = self._boot_at_s - self._point.clock.uptime_s()
+        if left_s > 0:
+            # Uptime is in whole seconds: not too early by a part of one.
+            return left_s * 1000 + 1000
+        await self._boot()
+        if self.registration == "Accepted":
+            self._point.link_changed()
+            return 0
+        return _SOON_MS
 
     async def _boot(self) -> None:
         """Send one BootNotification, and keep when the next may be sent."""
@@ -308,9 +336,12 @@ class Link:
         wait_s = _BOOT_S
         try:
             answer = await point.call("BootNotification", info, registering=True)
+        except NotConnected as error:
+            self._warn("not_registered", "BootNotification failed: %s" % error)
+            return
         except (CallError, CallTimeout) as error:
             point.log.add("warning", "ocpp", "not_registered", "BootNotification failed: %s" % error)
-            if self._dropped.is_set():
+            if self.reason:
                 # The link was dead: on the next one nothing is to be waited for.
                 return
         else:
@@ -318,7 +349,6 @@ class Link:
             wait_s = min(max(0, answer["interval"]), _LONGEST_BOOT_S) or _BOOT_S
             if self.registration == "Accepted":
                 wait_s = 0
-        self._boot_now.clear()
         self._boot_at_s = point.clock.uptime_s() + wait_s
 
     def _booted(self, answer: dict, info: dict) -> None:

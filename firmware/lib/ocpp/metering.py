@@ -1,6 +1,5 @@
 """Meter values: what is sampled when, as OCPP 1.6 (3.16, MeterValues) tells it; it measures nothing itself."""
 
-import asyncio
 from time import ticks_add, ticks_diff
 
 from micropython import const
@@ -81,11 +80,14 @@ def to_grid_s(utc_s: int, interval_s: int) -> int:
 
 
 class Metering:
-    """Takes samples in time and hands them to the transactions. `point`: station, config, clock, transactions, log."""
+    """Takes samples in time and hands them to the transactions.
+
+    `point` has station, config, clock, transactions, log and watch.
+    """
 
     def __init__(self, point):
         self._point = point
-        self._changed = asyncio.Event()
+        self._turn = point.watch.add(self._step)
         self._periodic_at = None
         self._interval_s = 0
         self._aligned_at_s = None
@@ -93,7 +95,7 @@ class Metering:
 
     def changed(self) -> None:
         """A transaction has begun or ended, a setting or the clock has changed."""
-        self._changed.set()
+        self._turn.wake()
 
     def data(self, keys, context: str):
         """The sampled values of the measurands that the lists `keys` name, each once."""
@@ -103,18 +105,13 @@ class Metering:
             names += [name for name in config[key] if name not in names]
         return sample(self._point.station, names, context)
 
-    async def run(self) -> None:
-        """Sample when it is time."""
-        while True:
-            wait_ms = self._due_ms()
-            try:
-                if wait_ms is None:
-                    await self._changed.wait()
-                else:
-                    await asyncio.wait_for_ms(self._changed.wait(), max(1, wait_ms))
-                self._changed.clear()
-            except asyncio.TimeoutError:
-                self._take()
+    async def _step(self):
+        """Sample if it is time -> ms until it is again, None when never."""
+        wait_ms = self._due_ms()
+        if wait_ms is None or wait_ms > 0:
+            return wait_ms
+        self._take()
+        return self._due_ms()
 
     def _due_ms(self):
         waits = [ms for ms in (self._periodic_ms(), self._aligned_ms()) if ms is not None]

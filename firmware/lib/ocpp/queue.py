@@ -240,7 +240,7 @@ class Queue:
     While `online`, values stay in RAM as long as few wait. A flash that refuses is logged once; what it has not got
     stays in RAM and goes with the next write.
     `last` is the newest sequence number. `waiting` counts records; after a start of the firmware it is right as soon
-    as `count` has run.
+    as `count` is through.
     """
 
     def __init__(self, folder: str, store, clock, log, bytes_kept=(TX_BYTES, VALUES_BYTES)):
@@ -255,7 +255,8 @@ class Queue:
         self._tx = Lane(folder, "otx", bytes_kept[0] // _BLOCK_BYTES, self._done)
         self._values = Lane(folder, "omv", bytes_kept[1] // _BLOCK_BYTES, self._done)
         self.last = max(self._done, self._ceiling, self._tx.newest, self._values.newest)
-        self._counted = self.last
+        self._newest = self.last
+        self._uncounted = [(self._tx, self._tx.unread()), (self._values, self._values.unread())]
         # The state must be saved before the next number is given out.
         self._ceiling = self.last
         self._boot = max(boot, self._tx.newest_boot(), self._values.newest_boot()) + 1
@@ -525,13 +526,18 @@ class Queue:
         record = json.loads(line)
         return record[0], record[2:]
 
-    async def count(self) -> None:
-        """Count what an earlier boot left; after months offline this takes seconds, in steps of a few ms."""
-        for lane in (self._tx, self._values):
-            place = lane.unread()
-            while place is not None:
-                lines, place = lane.page(place, _PAGE)
-                for line in lines:
-                    fresh = self._done < _sequence(line) <= self._counted
-                    self.waiting += fresh and _kind(line) != _MARK
-                await asyncio.sleep_ms(0)
+    def count(self) -> bool:
+        """Count some of what an earlier boot left -> whether there is more; before that is counted nothing may leave.
+
+        It takes a few ms, and after months offline seconds until all is counted.
+        """
+        if not self._uncounted:
+            return False
+        lane, place = self._uncounted.pop()
+        lines, place = lane.page(place, _PAGE)
+        for line in lines:
+            fresh = self._done < _sequence(line) <= self._newest
+            self.waiting += fresh and _kind(line) != _MARK
+        if place is not None:
+            self._uncounted.append((lane, place))
+        return bool(self._uncounted)

@@ -1,7 +1,5 @@
 """The reservation of the connector (OCPP 1.6, 5.13): kept over restarts, until it is used, cancelled or over."""
 
-import asyncio
-
 from micropython import const
 
 from ocpp.authorisation import ACCEPTED, masked, same
@@ -13,15 +11,15 @@ _LOOK_S = const(10)
 class Reservations:
     """At most one reservation, as there is one connector: whether it is for connector 0 or 1 makes no difference to it.
 
-    `point` has stores, clock, log, auth and status (connector() -> (status, ...), whole(), look()). A reservation is
-    the payload of its ReserveNow with `expiry`, in s since 1970, for expiryDate. `listeners` are functions without
-    argument, called when one begins or ends.
+    `point` has stores, clock, log, auth, watch and status (connector() -> (status, ...), whole(), look()). A
+    reservation is the payload of its ReserveNow with `expiry`, in s since 1970, for expiryDate. `listeners` are
+    functions without argument, called when one begins or ends.
     """
 
     def __init__(self, point):
         self._point = point
         self._store = point.stores("ocpp_reservation")
-        self._changed = asyncio.Event()
+        self._turn = point.watch.add(self._step)
         self._unsaved = False
         self.listeners = []
         self._held = self._store.load()
@@ -94,7 +92,7 @@ class Reservations:
 
     def look(self) -> None:
         """Something that ends reservations may have happened: a fault, the connector out of use, a new time."""
-        self._changed.set()
+        self._turn.wake()
 
     def _end(self, why: str) -> None:
         held = self._held
@@ -104,7 +102,7 @@ class Reservations:
         self._tell("reservation %d: %s" % (held["reservationId"], why))
 
     def _save(self) -> None:
-        """Write down that nothing is held; what flash refuses is tried again by `run`."""
+        """Write down that nothing is held; what flash refuses is tried again at the next turn."""
         try:
             self._store.save(None)
             self._unsaved = False
@@ -114,19 +112,21 @@ class Reservations:
 
     def _tell(self, text: str) -> None:
         self._point.log.add("info", "ocpp", "reservation", text)
-        self._changed.set()
+        self._turn.wake()
         for listener in self.listeners:
             listener()
         self._point.status.look()
 
-    async def run(self) -> None:
-        """End what is over."""
-        while True:
-            if self._unsaved:
-                self._save()
-            if self._held is not None:
-                self._judge()
-            await self._pause()
+    async def _step(self):
+        """End what is over -> ms until that is to be looked at again, None when there is nothing to look at."""
+        if self._unsaved:
+            self._save()
+        if self._held is not None:
+            self._judge()
+        if self._held is None and not self._unsaved:
+            return None
+        left_s = self.next_expiry_s()
+        return 1000 * (_LOOK_S if left_s is None else min(_LOOK_S, left_s))
 
     def _judge(self) -> None:
         left_s = self.next_expiry_s()
@@ -135,15 +135,3 @@ class Reservations:
             self._end("expired")
         elif status in ("Faulted", "Unavailable"):
             self._end("ended, as the connector is %s" % status)
-
-    async def _pause(self) -> None:
-        if self._held is None and not self._unsaved:
-            await self._changed.wait()
-        else:
-            left_s = self.next_expiry_s()
-            wait_s = _LOOK_S if left_s is None else min(_LOOK_S, left_s)
-            try:
-                await asyncio.wait_for_ms(self._changed.wait(), 1000 * wait_s)
-            except asyncio.TimeoutError:
-                return
-        self._changed.clear()

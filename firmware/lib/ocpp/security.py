@@ -91,7 +91,7 @@ class Security:
         self.point = point
         self.given = target
         self._journal = Journal(point.folder, "osec", _FILES)
-        self._wake = asyncio.Event()
+        self._turn = point.sender.add(self._step)
         self._loaded = False
         self._unwritten = []
         self._sequence = self._delivered = self._boot = 0
@@ -142,7 +142,7 @@ class Security:
             self.point.log.add("error", "ocpp", "event_lost", "security event lost: %s" % lost[4])
         if self._loaded:
             self._write()
-        self._wake.set()
+        self._turn.wake()
 
     def _repeated(self, kind: str, now: int):
         """How many of a kind were left out before this one; None when this one is to be left out too."""
@@ -169,7 +169,7 @@ class Security:
             self._unwritten.pop(0)
 
     async def load(self) -> None:
-        """Find out what has been recorded and delivered before this start; `run` does it, too."""
+        """Find out what has been recorded and delivered before this start; the first turn does it, too."""
         place = (0, 0)
         while place is not None and not self._loaded:
             records, place = self._journal.page(place, _PAGE)
@@ -226,46 +226,40 @@ class Security:
     def link_changed(self) -> None:
         """The link came, went or was registered."""
         self._refused = False
-        self._wake.set()
+        self._turn.wake()
 
-    async def run(self) -> None:
-        """Deliver events and look after the charge point's certificate until cancelled."""
-        await self.load()
-        if self.point.clock.uptime_s() < _START_S:
-            self.event("StartupOfTheDevice")
-        while True:
-            self._wake.clear()
-            wait_s = _LOOK_S
-            if self.point.online:
-                wait_s = await self._deliver()
-                await self._look()
-            await self._rest(wait_s)
-
-    async def _rest(self, seconds: int) -> None:
-        """Wait until there is something to do, at most so long."""
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except asyncio.TimeoutError:
-            return
+    async def _step(self):
+        """Send an event, and look after the charge point's certificate -> ms until there may be more to do."""
+        if not self._loaded:
+            await self.load()
+            if self.point.clock.uptime_s() < _START_S:
+                self.event("StartupOfTheDevice")
+            return 0
+        if not self.point.online:
+            return None
+        wait_s = await self._deliver()
+        self._look()
+        return 1000 * wait_s
 
     async def _deliver(self) -> int:
-        """Send the events in their order -> seconds until they, or others, are to be looked at again."""
-        while not self._refused:
-            self._write()
-            record = self._head()
-            if record is None:
-                break
-            try:
-                await self.point.call("SecurityEventNotification", self._payload(record))
-            except NotConnected:
-                break
-            except (CallError, CallTimeout) as error:
-                if self._stays(record, error):
-                    return self._later_s()
-            self._attempts = 0
-            self._retry_s = _RETRY_S
-            self._done(record[0])
-        return _LOOK_S
+        """Send the oldest event -> seconds until it, or another, is to be looked at again."""
+        if self._refused:
+            return _LOOK_S
+        self._write()
+        record = self._head()
+        if record is None:
+            return _LOOK_S
+        try:
+            await self.point.call("SecurityEventNotification", self._payload(record))
+        except NotConnected:
+            return _LOOK_S
+        except (CallError, CallTimeout) as error:
+            if self._stays(record, error):
+                return self._later_s()
+        self._attempts = 0
+        self._retry_s = _RETRY_S
+        self._done(record[0])
+        return 0
 
     def _later_s(self) -> int:
         """Seconds until the next try, twice as many each time."""
@@ -381,7 +375,7 @@ class Security:
 
     # -- the charge point's certificate --------------------------------------------------------------
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         """Once a day: use the next certificate if its time has come, renew the present one if its time ends."""
         clock = self.point.clock
         now_s, utc_s = clock.uptime_s(), clock.utc_s()
@@ -398,7 +392,7 @@ class Security:
         if changed:
             self.point.link.reconnect()
         elif left_s is not None and left_s < _RENEW_S:
-            await self.sign_certificate()
+            self.point.start(self.sign_certificate)
 
     async def sign_certificate(self, triggered: bool = False) -> None:
         """Make a key pair and ask the central system to sign its certificate (whitepaper, A02 and A03).

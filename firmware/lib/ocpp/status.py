@@ -1,6 +1,5 @@
 """The status of connectors 0 and 1 as OCPP 1.6 (4.9) tells it, and when it is sent; it only looks."""
 
-import asyncio
 from time import ticks_add, ticks_diff
 
 from micropython import const
@@ -40,11 +39,11 @@ def _aged(instant: int, now: int) -> int:
 
 
 class Status:
-    """What connectors show. `point` has station, config, clock, transactions, reservations, operative."""
+    """What connectors show. `point` has station, config, clock, log, reservations, operative, online, call, sender."""
 
     def __init__(self, point):
         self._point = point
-        self._changed = asyncio.Event()
+        self._turn = point.sender.add(self._step)
         # (status, errorCode) that the central system has heard of each connector; None: nothing.
         self._sent: list = [None, None]
         self._shown = None
@@ -142,19 +141,19 @@ class Status:
             self._paused = False
         elif not station.offers():
             self._paused = True
-        self._changed.set()
+        self._turn.wake()
 
     def ended(self) -> None:
         """A session has ended: what is shown until the car has gone, or for a moment, is Finishing."""
         self._ended = True
         if not self._point.station.plugged():
             self._finishing_at = self._point.clock.ticks_ms()
-        self._changed.set()
+        self._turn.wake()
 
     def forget(self) -> None:
         """After a BootNotification was accepted: tell everything again (errata 3.22)."""
         self._sent = [None, None]
-        self._changed.set()
+        self._turn.wake()
 
     async def tell_again(self, connector) -> None:
         """Send the status of a connector, or of both (TriggerMessage)."""
@@ -164,22 +163,12 @@ class Status:
     def local_list_conflict(self) -> None:
         """An Authorize has contradicted the local list (5.1.1 of the whole): told once on connector 0."""
         self._conflict = True
-        self._changed.set()
+        self._turn.wake()
 
     # -- sending -------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Send what has changed, as soon as it has stood for MinimumStatusDuration."""
-        while True:
-            wait_ms = await self._send_due()
-            try:
-                await asyncio.wait_for_ms(self._changed.wait(), max(1, wait_ms))
-            except asyncio.TimeoutError:
-                continue
-            self._changed.clear()
-
-    async def _send_due(self) -> int:
-        """Send what is due -> ms until something else may be due."""
+    async def _step(self) -> int:
+        """Send what has changed, once it has stood for MinimumStatusDuration -> ms until something else may be due."""
         point = self._point
         now = point.clock.ticks_ms()
         self._since = _aged(self._since, now)
@@ -228,7 +217,7 @@ class Status:
         if not await self._told(1, shown, shown[:2]):
             return _AGAIN_MS
         # What has come meanwhile is looked at anew.
-        self._changed.set()
+        self._turn.wake()
         return 0
 
     async def _told(self, connector: int, shown: tuple, known: tuple) -> bool:

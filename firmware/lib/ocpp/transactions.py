@@ -107,11 +107,11 @@ def _parts(sampled):
 class Transactions:
     """The transaction of the one connector, and the messages of all that are not delivered.
 
-    `point` gives folder, stores, clock, log, config, auth, online, call and transaction_refused(transaction, status).
-    `restore` comes first after a start (or with the first `begin`), then `run` delivers as long as it lives; `link`
-    must be told whenever `point.online` changes. `changed` holds functions without argument, called when `current` or
-    its state changes. `interruption` is the reason (7.36) for which a restart that nobody has announced ends a
-    transaction.
+    `point` gives folder, stores, clock, log, config, auth, online, call, transaction_refused(transaction, status) and
+    sender, in whose turns messages are delivered. `restore` comes first after a start (or with the first `begin`);
+    `link` must be told whenever `point.online` changes. `changed` holds functions without argument, called when
+    `current` or its state changes. `interruption` is the reason (7.36) for which a restart that nobody has announced
+    ends a transaction.
     """
 
     def __init__(self, point, interruption: str = "PowerLoss"):
@@ -123,7 +123,9 @@ class Transactions:
         self._store = point.stores("ocpp_run")
         self.current = None
         self.changed = []
-        self._news = asyncio.Event()
+        self._turn = point.sender.add(self._step)
+        # Tick until which the head of the queue has to wait, whatever the news.
+        self._until = None
         self._attempts = (0, 0)
         self._saved_s = 0
         self._saved_wh = 0
@@ -173,7 +175,7 @@ class Transactions:
             # Logged by the queue, which has it in RAM.
             number = self.queue.last
             stored = False
-        self._news.set()
+        self._turn.wake()
         return number, stored
 
     def checkpoint(self, meter_wh: int) -> None:
@@ -301,7 +303,7 @@ class Transactions:
         self.queue.online = online
         if not online:
             self.queue.flush()
-        self._news.set()
+        self._turn.wake()
 
     async def delivered(self, ms: int) -> bool:
         """Wait until nothing waits for delivery, `ms` at most -> whether that came to be."""
@@ -312,14 +314,23 @@ class Transactions:
             await asyncio.sleep_ms(_LOOK_MS)
         return True
 
-    async def run(self) -> None:
-        """Deliver the messages in order, for ever."""
-        await self.queue.count()
-        while True:
-            self._news.clear()
-            head = self._head() if self._point.online else None
-            if head is None or not await self._deliver(*head):
-                await self._news.wait()
+    async def _step(self):
+        """Deliver the next message -> ms until the one after it may leave, None when only news let it."""
+        if self.queue.count():
+            return 0
+        if self._until is not None:
+            left_ms = ticks_diff(self._until, self._clock.ticks_ms())
+            if left_ms > 0:
+                return left_ms
+            self._until = None
+        head = self._head() if self._point.online else None
+        if head is None or not await self._deliver(*head):
+            return None
+        return 0
+
+    def _wait(self, ms: int) -> None:
+        """Let the head of the queue wait."""
+        self._until = ticks_add(self._clock.ticks_ms(), ms)
 
     def _head(self):
         """What comes next: the head of the queue, or before a start the stop of a transaction that damage has taken.
@@ -351,9 +362,9 @@ class Transactions:
             answer = await self._point.call(action, payload, self.queue.message_id(sequence))
         except NotConnected:
             self.queue.flush()
-            await asyncio.sleep_ms(_PAUSE_MS)
+            self._wait(_PAUSE_MS)
         except (CallError, CallTimeout) as error:
-            await self._failed(sequence, kind, record, utc, error)
+            self._failed(sequence, kind, record, utc, error)
         else:
             self._answered(sequence, kind, record, utc, answer)
         return True
@@ -461,8 +472,8 @@ class Transactions:
             self._point.transaction_refused(transaction, info["status"])
         self._tell()
 
-    async def _failed(self, sequence: int, kind: str, record: list, utc: int, error) -> None:
-        """Count an attempt that was not processed (OCPP 1.6, 3.7.1), and wait or give the message up."""
+    def _failed(self, sequence: int, kind: str, record: list, utc: int, error) -> None:
+        """Count an attempt that was not processed (OCPP 1.6, 3.7.1), and let the message wait or give it up."""
         counted, attempts = self._attempts
         attempts = attempts + 1 if counted == sequence else 1
         self._attempts = sequence, attempts
@@ -470,7 +481,7 @@ class Transactions:
         if attempts < config["TransactionMessageAttempts"]:
             text = "%s %d not processed: %r" % (kind, sequence, error)
             self._log.add("warning", "ocpp", "message_refused", text)
-            await asyncio.sleep(min(_LONGEST_S, config["TransactionMessageRetryInterval"] * attempts))
+            self._wait(1000 * min(_LONGEST_S, config["TransactionMessageRetryInterval"] * attempts))
             return
         shown = list(record)
         place = {"start": 3, "stop": 6}.get(kind)

@@ -39,7 +39,10 @@ class Job:
 
 
 class Upkeep:
-    """`point` has call, later, start, log, stores, station, security, clock, transactions, open_connection, reset."""
+    """Jobs and their messages.
+
+    `point` has call, later, start, log, stores, station, security, clock, transactions, open_connection, reset, sender.
+    """
 
     def __init__(self, point):
         self._point = point
@@ -48,7 +51,7 @@ class Upkeep:
         # Whether the last job of a kind was in the white paper's form: so is what is triggered.
         self._secure = [False, False]
         self._messages = []
-        self._wake = asyncio.Event()
+        self._turn = point.sender.add(self._step)
 
     def job(self, kind: int):
         """The job that runs, or None."""
@@ -99,7 +102,8 @@ class Upkeep:
             text = "a firmware update would not outlive a restart: %s" % error
             self._point.log.add("warning", "ocpp", "not_stored", text)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Go on with what a restart has interrupted."""
         kept = self._store.load()
         if isinstance(kept, dict):
             borrow("upkeep_jobs").resume(self._point, kept)
@@ -133,41 +137,29 @@ class Upkeep:
             action, dropped = self._messages.pop(0)
             self._point.log.add("warning", "ocpp", "dropped", "%s %s was never sent" % (action, dropped["status"]))
         self._messages.append(_message(job))
-        self._wake.set()
+        self._turn.wake()
 
     def _failed(self, action: str, error) -> None:
         self._point.log.add("warning", "ocpp", "status_not_told", "%s failed: %s" % (action, error))
 
     def link_changed(self) -> None:
         """The central system is there, or is not any more."""
-        self._wake.set()
+        self._turn.wake()
 
-    async def run(self) -> None:
-        """Go on with what a restart has interrupted, and deliver messages in order."""
-        self._resume()
-        while True:
-            if not self._messages:
-                await self._wake.wait()
-                self._wake.clear()
-                continue
-            message = self._messages[0]
-            if await self._sent(*message) and self._messages and self._messages[0] is message:
-                self._messages.pop(0)
-
-    async def _sent(self, action: str, payload: dict) -> bool:
-        """Send a message -> whether that is done with; if not, some time has passed or the link has changed."""
+    async def _step(self):
+        """Send the oldest message -> ms until the next may be sent, None when there is none."""
+        if not self._messages:
+            return None
+        message = self._messages[0]
         try:
-            await self._point.call(action, payload)
+            await self._point.call(*message)
         except NotConnected:
-            try:
-                await asyncio.wait_for_ms(self._wake.wait(), _AGAIN_MS)
-                self._wake.clear()
-            except asyncio.TimeoutError:
-                pass
-            return False
+            return _AGAIN_MS
         except (CallError, CallTimeout) as error:
-            self._failed(action, error)
-        return True
+            self._failed(message[0], error)
+        if self._messages and self._messages[0] is message:
+            self._messages.pop(0)
+        return 0
 
 
 def _message(job: Job) -> tuple:
