@@ -8,6 +8,7 @@ import json
 import sys
 from binascii import hexlify
 from hashlib import sha256
+from os import listdir
 
 from micropython import const
 
@@ -49,6 +50,8 @@ _START_S = const(60)
 # Whitepaper, A03: a certificate that ends within a month is renewed.
 _RENEW_S = const(30 * 86400)
 _LOOK_S = const(86400)
+# The charge point's certificates, see certificates.py. Most charge points have none, and need not load what reads them.
+_OWN = ("ocert.client", "ocert.next")
 
 _UNAUTHORISED = const(401)
 _FORBIDDEN = const(403)
@@ -383,6 +386,9 @@ class Security:
             return
         self._looked_s = now_s
         try:
+            files = listdir(self.point.folder)
+            if not any(name in files for name in _OWN):
+                return
             changed, left_s = borrow("signing").look(self.point, utc_s)
         except (ValueError, OSError) as error:
             self.point.log.add("error", "ocpp", "certificate_lost", "own certificate: %s" % error)
