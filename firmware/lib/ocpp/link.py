@@ -191,8 +191,8 @@ class Link:
 
     # -- one connection ------------------------------------------------------------------------------
 
-    async def _serve(self) -> None:
-        """Connect, and stay until the link ends."""
+    async def _connect(self):
+        """Open a WebSocket -> it, and its `tls.Tls` or None."""
         point = self._point
         target = point.security.target()
         url = target.url.rstrip("/") + "/" + encoded(target.identity)
@@ -209,10 +209,15 @@ class Link:
             timeout_s=_HANDSHAKE_S,
             ticks_ms=point.clock.ticks_ms,
         )
+        return socket, target.ssl
+
+    async def _serve(self) -> None:
+        """Connect, and stay until the link ends."""
+        point = self._point
+        socket, self._ssl = await self._connect()
         rpc = Rpc(socket, point.clock, point.log, point.handle, point.config["MessageTimeout"], self._ids)
         self._rpc = rpc
         self._socket = socket
-        self._ssl = target.ssl
         self._beat_ms = self._pinged_ms = None
         try:
             self._connected()

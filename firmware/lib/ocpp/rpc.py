@@ -102,7 +102,7 @@ class Rpc:
         self._open = True
         self._over = asyncio.Event()
         self._outstanding = None
-        # The CALL of ours that was answered last.
+        # The CALL of ours that was answered last, until its caller has looked at the answer.
         self._settled = None
         # CALLs that wait to be handled, and texts that wait to be sent between them.
         self._waiting = []
@@ -127,8 +127,19 @@ class Rpc:
         self._over.set()
 
     async def _receive(self) -> None:
-        while await self._read():
-            pass
+        """Take messages until the link has ended."""
+        while True:
+            try:
+                # No variable, which would keep the last one until the next comes.
+                self._take(await self._websocket.recv_utf8())
+            except OSError:
+                return
+            except OcppError as error:
+                # Only a message that was too long has a head.
+                head = getattr(error, "head", None)
+                if head is None:
+                    return
+                self._refuse(call_id(head.encode()), "message too long")
 
     async def call(self, action: str, payload: dict, message_id=None) -> dict:
         """Send a CALL when all earlier ones are answered or given up, and return the payload of its answer.
@@ -150,6 +161,8 @@ class Rpc:
             await self._ask(outstanding, action, payload)
         finally:
             outstanding.wanted = False
+            if self._settled is outstanding:
+                self._settled = None
         answer = outstanding.answer
         if answer is None:
             raise NotConnected("link ended before %s was answered" % action)
@@ -186,22 +199,6 @@ class Rpc:
             self._settled = outstanding
             outstanding.answer = answer
             outstanding.done.set()
-
-    async def _read(self) -> bool:
-        """Take one message; False when the link has ended."""
-        try:
-            data = await self._websocket.recv_utf8()
-        except OSError:
-            return False
-        except OcppError as error:
-            # Only a message that was too long has a head.
-            head = getattr(error, "head", None)
-            if head is None:
-                return False
-            self._refuse(call_id(head.encode()), "message too long")
-            return True
-        self._take(data)
-        return True
 
     def _take(self, data) -> None:
         try:

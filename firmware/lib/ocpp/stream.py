@@ -47,8 +47,10 @@ class Pipe:
             self.last_heard_ms = self._ticks_ms()
         return count
 
-    async def _fill(self) -> bool:
-        """Take more bytes into the empty buffer; False when the peer has ended."""
+    async def fill(self) -> bool:
+        """Have bytes in the buffer, more only if it is empty; False when the peer has ended."""
+        if self._start < self._end:
+            return True
         self._start = 0
         self._end = 0
         self._end = await self._read(self._view)
@@ -56,7 +58,7 @@ class Pipe:
 
     async def some(self, most: int):
         """Up to `most` bytes, at least one, empty when the peer has ended; valid until the next read only."""
-        if self._start == self._end and not await self._fill():
+        if not await self.fill():
             return self._view[:0]
         start = self._start
         self._start = min(self._end, start + most)
@@ -94,7 +96,7 @@ class Pipe:
         """One line without its end; ValueError when it is longer than 1,024 bytes or not printable ASCII."""
         line = b""
         while True:
-            if self._start == self._end and not await self._fill():
+            if not await self.fill():
                 raise EOFError
             end = self._buffer.find(b"\n", self._start, self._end)
             stop = self._end if end < 0 else end
