@@ -9,7 +9,7 @@ from micropython import const
 
 from ocpp.errors import FORMATION, GENERIC, INTERNAL, CallError, CallTimeout, NotConnected, OcppError, Silent
 from ocpp.frames import ID_ECHOED, call_id, parse
-from ocpp.together import Alarm, together
+from ocpp.together import Alarm, ended, together
 
 _CALL = const(2)
 _CALLRESULT = const(3)
@@ -101,13 +101,14 @@ class Rpc:
         self._turn = asyncio.Lock()
         self._open = True
         self._over = asyncio.Event()
+        # What handles and answers while there is something to handle, and the error that it broke with.
+        self._worker = self._broken = None
         self._outstanding = None
         # The CALL of ours that was answered last, until its caller has looked at the answer.
         self._settled = None
         # CALLs that wait to be handled, and texts that wait to be sent between them.
         self._waiting = []
         self._calls = self._bytes = 0
-        self._wake = asyncio.Event()
         # CALLs that were taken lately, the oldest first.
         self._lately = []
         self._complained_at = None
@@ -116,11 +117,15 @@ class Rpc:
     async def run(self) -> None:
         """Read until the link ends; CALLs of ours that wait then raise NotConnected."""
         try:
-            # Either without the other would be a link that looks alive and answers nothing.
-            await together(self._receive(), self._work(), over=self._over)
+            await together(self._receive(), over=self._over)
         finally:
             self._open = False
+            if self._worker is not None:
+                await ended(self._worker)
             self._settle(None)
+        if self._broken is not None:
+            # A link that looks alive and answers nothing is none.
+            raise self._broken
 
     def end(self) -> None:
         """Let `run` end."""
@@ -253,15 +258,19 @@ class Rpc:
         self._lately.append(call)
         self._calls += 1
         self._bytes += call.size
-        self._waiting.append(call)
-        self._wake.set()
+        self._queue(call)
 
     def _queue_text(self, text: str) -> None:
         if len(self._waiting) - self._calls >= _WAITING:
             self._complain("more errors than can be answered", "")
             return
-        self._waiting.append(text)
-        self._wake.set()
+        self._queue(text)
+
+    def _queue(self, item) -> None:
+        """Let a CALL be handled, or a text be sent."""
+        self._waiting.append(item)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
 
     def _refuse(self, message_id, why: str) -> None:
         """Answer a broken CALL, or only log it when its id cannot be found."""
@@ -284,15 +293,18 @@ class Rpc:
 
     async def _work(self) -> None:
         """Handle the peer's CALLs one after the other, and send every answer, so that reading never waits."""
-        while True:
-            while not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-            item = self._waiting.pop(0)
-            if isinstance(item, str):
-                await self._send(item)
-            else:
-                await self._serve(item)
+        try:
+            while self._waiting:
+                item = self._waiting.pop(0)
+                if isinstance(item, str):
+                    await self._send(item)
+                else:
+                    await self._serve(item)
+        except Exception as error:
+            self._broken = error
+            self._over.set()
+        finally:
+            self._worker = None
 
     async def _serve(self, call: _Call) -> None:
         self._calls -= 1

@@ -15,15 +15,15 @@ async def together(*coroutines, over=None) -> None:
     Cancelling the caller cancels all, and so does the event `over`, which is set at the end in any case. It returns
     only after every one of them has ended.
     """
-    ended = []
+    outcomes = []
     over = over or asyncio.Event()
 
     async def guard(coroutine):
         try:
             await coroutine
-            ended.append(None)
+            outcomes.append(None)
         except Exception as error:
-            ended.append(error)
+            outcomes.append(error)
         finally:
             over.set()
 
@@ -31,16 +31,21 @@ async def together(*coroutines, over=None) -> None:
     try:
         await over.wait()
     finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            try:
-                await task
-            except asyncio.CancelledError:
-                # This is how a task of ours ends.
-                continue
-    if ended and ended[0] is not None:
-        raise ended[0]
+        await ended(*tasks)
+    if outcomes and outcomes[0] is not None:
+        raise outcomes[0]
+
+
+async def ended(*tasks) -> None:
+    """Cancel tasks, and return after every one of them has ended."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        try:
+            await task
+        except asyncio.CancelledError:
+            # This is how a task of ours ends.
+            continue
 
 
 class Alarm:
@@ -118,9 +123,6 @@ class Turns:
                     wait_ms = await turn.step()
                     wait_ms = _LONGEST_MS if wait_ms is None else min(wait_ms, _LONGEST_MS)
                     turn.due = ticks_add(self._ticks_ms(), wait_ms)
-            await self._alarm.rest(self._left_ms())
-
-    def _left_ms(self) -> int:
-        """How long until somebody is due; who has been woken meanwhile has set the alarm."""
-        now = self._ticks_ms()
-        return max(0, min([ticks_diff(turn.due, now) for turn in self._turns]))
+            now = self._ticks_ms()
+            # Who has been woken meanwhile has set the alarm.
+            await self._alarm.rest(max(0, min([ticks_diff(turn.due, now) for turn in self._turns])))

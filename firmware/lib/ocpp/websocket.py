@@ -103,7 +103,8 @@ class WebSocket:
         self._pipe = pipe
         self._max_bytes = max_bytes
         self._lock = asyncio.Lock()
-        self._ended = asyncio.Event()
+        # An Event while somebody waits for the end.
+        self._ended = None
         self._receiving = False
         self._close_sent = False
         # The message whose frames are coming in: its bytes so far or, once it is too long, its head; its size.
@@ -299,6 +300,7 @@ class WebSocket:
                 # A peer that is gone may have left another write stuck before it.
                 await asyncio.wait_for_ms(self._send(_CLOSE, code.to_bytes(2, "big")), _CLOSING_MS)
             if self._receiving:
+                self._ended = self._ended or asyncio.Event()
                 await asyncio.wait_for_ms(self._ended.wait(), _CLOSING_MS)
             else:
                 await self._linger()
@@ -320,7 +322,8 @@ class WebSocket:
             self.code = code
             self.reason = reason
         self._message = bytearray()
-        self._ended.set()
+        if self._ended is not None:
+            self._ended.set()
         await self._pipe.close()
 
 
