@@ -5,8 +5,10 @@ import asyncio
 from ocpp_help import UTC_S, Point
 from virtual_time import Record
 
+from ocpp import metering, rare
 from ocpp.errors import CallTimeout
-from ocpp.metering import Metering, sample, split, to_grid_s
+from ocpp.metering import Metering
+from ocpp.sampling import sample, split, to_grid_s
 
 
 def rig(**config):
@@ -89,6 +91,37 @@ def test_samples_come_in_each_interval_from_the_start_of_the_transaction():
         (220, "stop", "Energy.Active.Import.Register", "Sample.Periodic", None),
     ]
     assert ("keep_energy",) in point.station.calls, "what is told is on flash before"
+
+
+def test_what_samples_is_loaded_only_while_there_is_something_to_sample():
+    point = rig(MeterValueSampleInterval=60)
+    loaded = []
+
+    def borrow(name):
+        loaded.append(name)
+        return rare.borrow(name)
+
+    metering.borrow = borrow
+
+    async def steps():
+        await asyncio.sleep_ms(100_000)
+        assert loaded == []
+        point.transactions.current = object()
+        point.metering.changed()
+        await asyncio.sleep_ms(200_000)
+        assert loaded == ["sampling"] and len(point.kept) == 3, "kept while it is needed"
+        point.transactions.current = None
+        point.metering.changed()
+        await asyncio.sleep_ms(1)
+        point.transactions.current = object()
+        point.metering.changed()
+        await asyncio.sleep_ms(1)
+        assert loaded == ["sampling"] * 2, "and let go then"
+
+    try:
+        point.run(steps(), point.watch.run())
+    finally:
+        metering.borrow = rare.borrow
 
 
 def test_interval_and_list_may_change_in_a_transaction():

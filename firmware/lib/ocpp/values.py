@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from ocpp.metering import has_phases, split
+from ocpp.rare import borrow
 
 # OCPP 1.6, 9.1.8: connector 0 or 1, a dot, and the order of the grid's phases at the connector's.
 _CONNECTORS = ("0", "1")
@@ -58,20 +58,26 @@ def _list(letter: str, text: str, most: int, measurands) -> str:
             names.append(name)
     if len(names) > most:
         raise ValueError("up to %d names" % most)
-    for name in names:
-        _check_name(letter, name, measurands)
+    if letter == "p":
+        _check_rotations(names)
+    elif letter == "m":
+        _check_measurands(names, measurands)
     return ",".join(names)
 
 
-def _check_name(letter: str, name: str, measurands) -> None:
-    if letter == "p":
+def _check_rotations(names: list) -> None:
+    for name in names:
         before, _, last = name.rpartition(".")
         if before not in _CONNECTORS or last not in _ROTATIONS:
             raise ValueError("such as 1.RST, not '%s'" % name)
-    elif letter == "m":
+
+
+def _check_measurands(names: list, measurands) -> None:
+    sampling = borrow("sampling")
+    for name in names:
         # OCPP 1.6, 9.1: the phase may follow the measurand; what can never have a value is not supported.
-        measurand, phase = split(name)
-        if measurand not in measurands or (phase and not has_phases(measurand)):
+        measurand, phase = sampling.split(name)
+        if measurand not in measurands or (phase and not sampling.has_phases(measurand)):
             raise ValueError("%s; not '%s'" % (", ".join(measurands), name))
 
 

@@ -199,7 +199,7 @@ class Station:
         self._app.session.keep_energy()
 
     def measurand(self, name: str, phase: int):
-        """The value as text, in the unit of `ocpp.metering`, None when there is none; `phase` 1 to 3, 0: all."""
+        """The value as text, in the unit of `ocpp.sampling`, None when there is none; `phase` 1 to 3, 0: all."""
         view = self._app.snapshot
         if phase > self.phases():
             return None
