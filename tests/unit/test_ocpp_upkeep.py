@@ -18,6 +18,7 @@ def borrow(name):
 
 rare.borrow = borrow
 
+from ocpp import upkeep_jobs as jobs  # noqa: E402
 from ocpp.handlers import upkeep as handlers  # noqa: E402
 from ocpp.together import Turns  # noqa: E402
 from ocpp.upkeep import Upkeep  # noqa: E402
@@ -273,7 +274,7 @@ async def test_messages_wait_for_the_link_and_come_in_order():
     await asyncio.sleep(60)
     assert point.sent == []
     point.connected = True
-    point.upkeep.link_changed()
+    point.upkeep.news()
     await asyncio.sleep(0.1)
     assert point.statuses("DiagnosticsStatusNotification") == ["Uploading", "Uploaded"]
     point.end()
@@ -286,7 +287,7 @@ async def test_messages_that_nobody_takes_do_not_fill_the_heap():
         await point.ask("GetDiagnostics", location="ftp://h/")
         await asyncio.sleep(1)
     point.connected = True
-    point.upkeep.link_changed()
+    point.upkeep.news()
     await asyncio.sleep(1)
     assert len(point.sent) == 12
     assert point.sent[-1][1] == "Uploaded"
@@ -297,9 +298,9 @@ async def test_messages_that_nobody_takes_do_not_fill_the_heap():
 async def test_a_trigger_tells_the_present_status():
     point = Point()
     point.network.seconds = 100
-    await point.upkeep.tell_again("DiagnosticsStatusNotification")
-    await point.upkeep.tell_again("FirmwareStatusNotification")
-    await point.upkeep.tell_again("LogStatusNotification")
+    await jobs.tell_again(point, "DiagnosticsStatusNotification")
+    await jobs.tell_again(point, "FirmwareStatusNotification")
+    await jobs.tell_again(point, "LogStatusNotification")
     names = ("DiagnosticsStatusNotification", "FirmwareStatusNotification", "LogStatusNotification")
     assert point.sent == [(name, "Idle", None) for name in names]
     point.sent.clear()
@@ -308,7 +309,7 @@ async def test_a_trigger_tells_the_present_status():
     await asyncio.sleep(1)
     point.sent.clear()
     for name in names:
-        await point.upkeep.tell_again(name)
+        await jobs.tell_again(point, name)
     assert point.sent == [
         ("DiagnosticsStatusNotification", "Idle", None),
         ("SignedFirmwareStatusNotification", "Downloading", 8),

@@ -119,7 +119,6 @@ class ChargePoint:
 
     def start(self, function, *arguments) -> None:
         """Run a coroutine function as a task of this charge point; what it raises is logged."""
-        self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.create_task(self._guard(function, arguments)))
 
     async def _guard(self, function, arguments) -> None:
@@ -127,6 +126,9 @@ class ChargePoint:
             await function(*arguments)
         except Exception as error:
             self.failed(error)
+        finally:
+            # What it has borrowed goes with it.
+            self._tasks.remove(asyncio.current_task())
 
     def failed(self, error) -> None:
         """Log an error that nobody expected."""
@@ -154,7 +156,7 @@ class ChargePoint:
         self.status.look()
         self.transactions.link(self.online)
         self.security.link_changed()
-        self.upkeep.link_changed()
+        self.upkeep.news()
         self.station.changed()
 
     def registered(self, interval_s: int) -> None:

@@ -5,9 +5,8 @@ import asyncio
 from micropython import const
 
 from ocpp import timestamps
-from ocpp.errors import OcppError
+from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
 from ocpp.rare import borrow
-from ocpp.upkeep import UPDATE, Job
 
 # 5.3 and 5.19 leave both to us when the central system does not say.
 _RETRIES = const(2)
@@ -20,8 +19,111 @@ _LOOK_MS = const(2_000)
 # A job that a restart has interrupted so often has perhaps caused it.
 _STARTS = const(3)
 
+# Two jobs tell some 10 states; what is older than that helps nobody.
+_MESSAGES = const(12)
+
+UPLOAD = const(0)
+UPDATE = const(1)
+IDLE = "Idle"
+# Action by kind and whether it is the white paper's form.
+_ACTIONS = (
+    ("DiagnosticsStatusNotification", "LogStatusNotification"),
+    ("FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
+)
 WAITING = "waiting"
 INSTALLING = "installing"
+
+
+class Job:
+    """One upload or update: `kind`, `secure` (in the white paper's form), its requestId or None, its last status."""
+
+    def __init__(self, kind: int, secure: bool, request_id):
+        self.kind = kind
+        self.secure = secure
+        self.request_id = request_id
+        self.status = IDLE
+        # What is being installed must not be stopped any more.
+        self.installing = False
+        self.tasks = []
+
+
+def begin(point, job: Job, function, *arguments) -> None:
+    """Stop the job of the same kind, and start `function(point, job, *arguments)` after the answer."""
+    _take(point.upkeep, job)
+    point.later(_work, point, job, function, arguments)
+
+
+def _take(upkeep, job: Job) -> None:
+    former = upkeep.jobs[job.kind]
+    upkeep.jobs[job.kind] = job
+    upkeep.secure[job.kind] = job.secure
+    if former is not None:
+        for task in former.tasks:
+            task.cancel()
+
+
+async def _work(point, job: Job, function, arguments: tuple) -> None:
+    jobs = point.upkeep.jobs
+    if jobs[job.kind] is not job:
+        return
+    job.tasks.append(asyncio.current_task())
+    try:
+        await function(point, job, *arguments)
+    finally:
+        if jobs[job.kind] is job:
+            jobs[job.kind] = None
+
+
+def _keep(point, value) -> None:
+    """Keep what an update has to know after a restart, None when there is nothing."""
+    try:
+        point.upkeep.store.save(value)
+    except (OSError, ValueError) as error:
+        text = "a firmware update would not outlive a restart: %s" % error
+        point.log.add("warning", "ocpp", "not_stored", text)
+
+
+# -- messages ----------------------------------------------------------------------------------------
+
+
+def _tell(point, job: Job, status: str) -> None:
+    """Send the status of a job to the central system, as soon as it is there; the same only once."""
+    if status == job.status:
+        return
+    job.status = status
+    messages = point.upkeep.messages
+    if len(messages) == _MESSAGES:
+        action, dropped = messages.pop(0)
+        point.log.add("warning", "ocpp", "dropped", "%s %s was never sent" % (action, dropped["status"]))
+    messages.append(_message(job))
+    point.upkeep.news()
+
+
+async def tell_again(point, what: str, extended: bool = False) -> None:
+    """Send the present status for a trigger message.
+
+    In the white paper's form if that was used for the update, or now for the trigger (`extended`).
+    """
+    kind = UPDATE if what == _ACTIONS[UPDATE][0] else UPLOAD
+    job = point.upkeep.jobs[kind]
+    secure = what == _ACTIONS[UPLOAD][1] or (kind == UPDATE and (extended or point.upkeep.secure[kind]))
+    if job is None or job.secure != secure:
+        job = Job(kind, secure, None)
+    try:
+        await point.call(*_message(job), triggered=True)
+    except (NotConnected, CallError, CallTimeout) as error:
+        point.log.add("warning", "ocpp", "status_not_told", "%s failed: %s" % (what, error))
+
+
+def _message(job: Job) -> tuple:
+    """(action, payload) that tell the status of a job."""
+    payload = {"status": job.status}
+    if job.secure and job.request_id is not None:
+        payload["requestId"] = job.request_id
+    return _ACTIONS[job.kind][job.secure], payload
+
+
+# -- transfers ---------------------------------------------------------------------------------------
 
 
 def tls(point):
@@ -62,12 +164,12 @@ async def upload(point, job, payload: dict, location: str, name: str, pieces) ->
         transfer = borrow("transfer")
         await transfer.upload(point.open_connection, location, pieces, name, tls=tls(point))
 
-    point.upkeep.tell(job, "Uploading")
+    _tell(point, job, "Uploading")
     if await _attempts(point, payload, "upload of " + name, attempt):
-        point.upkeep.tell(job, "Uploaded")
+        _tell(point, job, "Uploaded")
         point.log.add("info", "ocpp", "uploaded", "%s was sent to the central system" % name)
     else:
-        point.upkeep.tell(job, "UploadFailure" if job.secure else "UploadFailed")
+        _tell(point, job, "UploadFailure" if job.secure else "UploadFailed")
 
 
 # -- firmware ----------------------------------------------------------------------------------------
@@ -78,8 +180,7 @@ async def update(point, job, payload: dict, verifier=None, starts: int = 1) -> N
 
     `verifier` (signature.Verifier) has checked the signing certificate of a SignedUpdateFirmware.
     """
-    upkeep = point.upkeep
-    upkeep.keep({"stage": WAITING, "secure": job.secure, "payload": payload, "starts": starts})
+    _keep(point, {"stage": WAITING, "secure": job.secure, "payload": payload, "starts": starts})
     place = await _fetch(point, job, payload, verifier)
     if place is not None:
         installed = False
@@ -91,20 +192,19 @@ async def update(point, job, payload: dict, verifier=None, starts: int = 1) -> N
         if installed:
             await point.reset(False)
             return
-    upkeep.keep(None)
+    _keep(point, None)
 
 
 async def _fetch(point, job, payload: dict, verifier):
     """Download -> the place where the firmware is, None when there is none; the central system has been told why."""
-    upkeep = point.upkeep
     order = payload["firmware"] if job.secure else payload
     await _until(point, job, order["retrieveDateTime" if job.secure else "retrieveDate"], "DownloadScheduled")
-    upkeep.tell(job, "Downloading")
+    _tell(point, job, "Downloading")
     download = _Download(point, order["location"], verifier, payload)
     if not await _attempts(point, payload, "download of the firmware", download.attempt):
-        upkeep.tell(job, "DownloadFailed")
+        _tell(point, job, "DownloadFailed")
         return None
-    upkeep.tell(job, "Downloaded")
+    _tell(point, job, "Downloaded")
     if job.secure and not await _signed(point, job, download.verifier):
         download.place.discard()
         return None
@@ -181,9 +281,9 @@ async def _signed(point, job, verifier) -> bool:
     if status != "SignatureVerified":
         point.log.add("error", "ocpp", "bad_signature", "the firmware is not installed: %s" % verifier.reason)
         point.security.event(borrow("signature").EVENTS[status], verifier.reason)
-        point.upkeep.tell(job, "InvalidSignature")
+        _tell(point, job, "InvalidSignature")
         return False
-    point.upkeep.tell(job, status)
+    _tell(point, job, status)
     return True
 
 
@@ -195,29 +295,28 @@ async def _until(point, job, text, status: str) -> None:
         if now_s is not None and now_s >= due_s:
             return
         if job.secure and now_s is not None:
-            point.upkeep.tell(job, status)
+            _tell(point, job, status)
         await asyncio.sleep_ms(_LOOK_MS)
 
 
 async def _install(point, job, payload: dict, place) -> bool:
     """Install what is at `place` after the running session -> whether a restart will run it."""
-    upkeep = point.upkeep
     if job.secure and "installDateTime" in payload["firmware"]:
         await _until(point, job, payload["firmware"]["installDateTime"], "InstallScheduled")
     while point.transactions.current is not None or point.station.session_active():
         await asyncio.sleep_ms(_LOOK_MS)
     job.installing = True
     version = point.station.boot_info().get("firmwareVersion")
-    upkeep.keep({"stage": INSTALLING, "secure": job.secure, "request": job.request_id, "version": version})
-    upkeep.tell(job, "Installing")
+    _keep(point, {"stage": INSTALLING, "secure": job.secure, "request": job.request_id, "version": version})
+    _tell(point, job, "Installing")
     try:
         await place.install()
     except (OcppError, OSError, ValueError) as error:
         point.log.add("error", "ocpp", "not_installed", "the firmware could not be installed: %s" % error)
-        upkeep.tell(job, "InstallationFailed")
+        _tell(point, job, "InstallationFailed")
         return False
     if job.secure:
-        upkeep.tell(job, "InstallRebooting")
+        _tell(point, job, "InstallRebooting")
     return True
 
 
@@ -226,25 +325,25 @@ async def _install(point, job, payload: dict, place) -> bool:
 
 def resume(point, kept: dict) -> None:
     """Go on with an update that a restart has interrupted, or tell how installing has ended."""
-    upkeep = point.upkeep
     secure = bool(kept.get("secure"))
     if kept.get("stage") == INSTALLING:
-        upkeep.keep(None)
+        _keep(point, None)
         _tell_end(point, Job(UPDATE, secure, kept.get("request")), kept.get("version"))
         return
     payload, starts = kept.get("payload"), kept.get("starts")
     if kept.get("stage") != WAITING or not isinstance(payload, dict) or not isinstance(starts, int):
-        upkeep.keep(None)
+        _keep(point, None)
         return
     job = Job(UPDATE, secure, payload.get("requestId"))
     place = point.station.firmware()
     if starts >= _STARTS or place is None:
-        upkeep.keep(None)
+        _keep(point, None)
         if place is not None:
             place.discard()
-        upkeep.tell(job, "DownloadFailed")
+        _tell(point, job, "DownloadFailed")
         return
-    upkeep.go_on(job, "update", payload, None, starts + 1)
+    _take(point.upkeep, job)
+    point.start(_work, point, job, update, (payload, None, starts + 1))
 
 
 def _tell_end(point, job, version) -> None:
@@ -252,8 +351,8 @@ def _tell_end(point, job, version) -> None:
     now = point.station.boot_info().get("firmwareVersion")
     if now == version:
         point.log.add("error", "ocpp", "not_installed", "after installing, firmware %s still runs" % now)
-        point.upkeep.tell(job, "InstallationFailed")
+        _tell(point, job, "InstallationFailed")
         return
     point.log.add("info", "ocpp", "installed", "firmware %s was installed" % now)
     point.security.event("FirmwareUpdated", "%s after %s" % (now, version))
-    point.upkeep.tell(job, "Installed")
+    _tell(point, job, "Installed")

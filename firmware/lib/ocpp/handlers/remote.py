@@ -1,5 +1,7 @@
 """Remote start and stop (OCPP 1.6, 5.11 and 5.12), and messages that are triggered (5.17, white paper)."""
 
+from ocpp.rare import borrow
+
 _ACCEPTED = {"status": "Accepted"}
 _REJECTED = {"status": "Rejected"}
 
@@ -68,7 +70,7 @@ async def _trigger(point, payload, extended=False) -> dict:
     elif what == "StatusNotification":
         point.later(point.status.tell_again, connector)
     elif what in ("DiagnosticsStatusNotification", "FirmwareStatusNotification", "LogStatusNotification"):
-        point.later(point.upkeep.tell_again, what, extended)
+        point.later(borrow("upkeep_jobs").tell_again, point, what, extended)
     else:
         point.later(point.security.sign_certificate, True)
     return _ACCEPTED

@@ -3,7 +3,8 @@
 from ocpp import timestamps
 from ocpp.errors import NOT_SUPPORTED, CallError
 from ocpp.rare import borrow
-from ocpp.upkeep import UPDATE, UPLOAD, Job
+
+_jobs = borrow("upkeep_jobs")
 
 
 def _seconds(text):
@@ -13,8 +14,8 @@ def _seconds(text):
 
 async def _get_diagnostics(point, payload) -> dict:
     name, pieces = point.station.diagnostics(_seconds(payload.get("startTime")), _seconds(payload.get("stopTime")))
-    job = Job(UPLOAD, False, None)
-    point.upkeep.begin(job, "upload", payload, payload["location"], name, pieces)
+    job = _jobs.Job(_jobs.UPLOAD, False, None)
+    _jobs.begin(point, job, _jobs.upload, payload, payload["location"], name, pieces)
     return {"fileName": name}
 
 
@@ -29,15 +30,15 @@ async def _get_log(point, payload) -> dict:
 
     else:
         name, pieces = point.station.diagnostics(oldest_s, latest_s)
-    status = _accepted(point, UPLOAD)
-    job = Job(UPLOAD, True, payload["requestId"])
-    point.upkeep.begin(job, "upload", payload, log["remoteLocation"], name, pieces)
+    status = _accepted(point, _jobs.UPLOAD)
+    job = _jobs.Job(_jobs.UPLOAD, True, payload["requestId"])
+    _jobs.begin(point, job, _jobs.upload, payload, log["remoteLocation"], name, pieces)
     return {"status": status, "filename": name}
 
 
 def _accepted(point, kind: int) -> str:
     """The status of a new job of `kind`: there is one at a time, the newest (white paper, L01.FR.24 and N01.FR.12)."""
-    return "Accepted" if point.upkeep.job(kind) is None else "AcceptedCanceled"
+    return "Accepted" if point.upkeep.jobs[kind] is None else "AcceptedCanceled"
 
 
 def _check_place(point) -> None:
@@ -47,7 +48,7 @@ def _check_place(point) -> None:
 
 
 def _installing(point) -> bool:
-    job = point.upkeep.job(UPDATE)
+    job = point.upkeep.jobs[_jobs.UPDATE]
     return job is not None and job.installing
 
 
@@ -56,7 +57,7 @@ async def _update_firmware(point, payload) -> dict:
         point.log.add("warning", "ocpp", "busy", "an update was asked for while one is installed")
         return {}
     _check_place(point)
-    point.upkeep.begin(Job(UPDATE, False, None), "update", payload)
+    _jobs.begin(point, _jobs.Job(_jobs.UPDATE, False, None), _jobs.update, payload)
     return {}
 
 
@@ -64,15 +65,14 @@ async def _signed_update_firmware(point, payload) -> dict:
     if _installing(point):
         return {"status": "Rejected"}
     _check_place(point)
-    jobs = borrow("upkeep_jobs")
     try:
-        verifier = await jobs.checked(point, payload)
-    except jobs.BadCertificate as error:
+        verifier = await _jobs.checked(point, payload)
+    except _jobs.BadCertificate as error:
         point.log.add("error", "ocpp", "bad_signature", str(error))
         point.security.event(error.event, str(error))
         return {"status": error.status}
-    status = _accepted(point, UPDATE)
-    point.upkeep.begin(Job(UPDATE, True, payload["requestId"]), "update", payload, verifier)
+    status = _accepted(point, _jobs.UPDATE)
+    _jobs.begin(point, _jobs.Job(_jobs.UPDATE, True, payload["requestId"]), _jobs.update, payload, verifier)
     return {"status": status}
 
 
