@@ -205,6 +205,25 @@ def test_a_certificate_that_is_triggered_while_pending_is_asked_for():
     assert len(rig.called("SignCertificate")) == 1
 
 
+def test_messages_that_the_central_system_refuses_hold_no_others_up():
+    for refused in ("StartTransaction", "SecurityEventNotification", "StatusNotification"):
+        rig = Rig("refused-" + refused, TransactionMessageAttempts=100, TransactionMessageRetryInterval=1)
+        rig.central.answers[refused] = "InternalError"
+
+        async def steps(rig=rig):
+            await asyncio.sleep(1)
+            rig.point.config.change("HeartbeatInterval", "10")
+            rig.station.begin(TAG)
+            await asyncio.sleep_ms(35_500)
+
+        rig.run(steps())
+        told = {name for _ms, name, _payload in rig.central.calls}
+        assert {"StartTransaction", "SecurityEventNotification", "StatusNotification"} <= told, (refused, told)
+        assert rig.central.times("Heartbeat") == [11, 21, 31], (refused, rig.central.times("Heartbeat"))
+        connectors = [payload["connectorId"] for payload in rig.called("StatusNotification")]
+        assert (1 in connectors) == (refused != "StatusNotification"), (refused, connectors)
+
+
 def test_a_message_that_breaks_the_specification_does_not_leave_and_an_answer_that_does_is_an_error():
     rig = Rig("schema")
     codes = []

@@ -37,6 +37,26 @@ def test_after_registering_both_connectors_are_told():
     assert point.sent[0][2]["timestamp"] == "2026-01-01T00:00:00Z"
 
 
+def test_what_else_is_to_be_sent_has_its_turn_between_two_statuses_and_status_comes_first():
+    point, _station, _status = rig()
+    point.answers["StatusNotification"] = CallTimeout("nothing")
+
+    async def beat():
+        await point.call("Heartbeat", {})
+
+    point.sender.add(beat)
+
+    async def steps():
+        await asyncio.sleep_ms(30_500)
+        point.answers = {}
+        await asyncio.sleep_ms(10_000)
+
+    point.run(steps(), point.sender.run())
+    actions = [(ms // 1000, action, payload.get("connectorId")) for ms, action, payload in point.sent]
+    status = [(second, "StatusNotification", 0) for second in (0, 10, 20, 30, 40)]
+    assert actions == status[:1] + [(0, "Heartbeat", None)] + status[1:] + [(40, "StatusNotification", 1)]
+
+
 def test_a_session_is_told_from_plug_to_plug():
     point, station, status = rig()
 

@@ -200,13 +200,18 @@ class Status:
         return min(waits)
 
     async def _report(self, shown: tuple, now: int) -> int:
-        """Send both connectors' status if the central system does not know it -> ms to wait before it may be sent."""
+        """Send a status that the central system does not know -> ms to wait before it, or the next, may be sent."""
+        whole = (self.whole(), NO_ERROR)
         if self._conflict:
             self._conflict = False
-            await self.send(0, self.whole(), "LocalListConflict")
-        whole = (self.whole(), NO_ERROR)
-        if self._sent[0] != whole and not await self._told(0, whole, whole):
-            return _AGAIN_MS
+            await self.send(0, whole[0], "LocalListConflict")
+            self._turn.wake()
+            return 0
+        if self._sent[0] != whole:
+            if not await self._told(0, whole, whole):
+                return _AGAIN_MS
+            self._turn.wake()
+            return 0
         if self._sent[1] == shown[:2]:
             return 0
         stood = ticks_diff(now, self._since)
