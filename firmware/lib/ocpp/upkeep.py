@@ -11,6 +11,9 @@ from ocpp.rare import borrow
 # A message that could not be sent is tried again after this long.
 _AGAIN_MS = const(10_000)
 
+UPLOAD = const(0)
+UPDATE = const(1)
+
 
 class Upkeep:
     """What is known of jobs, and the messages that wait. `point` has call, log, stores, sender and what jobs need.

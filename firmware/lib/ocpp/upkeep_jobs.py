@@ -7,6 +7,7 @@ from micropython import const
 from ocpp import timestamps
 from ocpp.errors import CallError, CallTimeout, NotConnected, OcppError
 from ocpp.rare import borrow
+from ocpp.upkeep import UPDATE, UPLOAD
 
 # 5.3 and 5.19 leave both to us when the central system does not say.
 _RETRIES = const(2)
@@ -22,8 +23,6 @@ _STARTS = const(3)
 # Two jobs tell some 10 states; what is older than that helps nobody.
 _MESSAGES = const(12)
 
-UPLOAD = const(0)
-UPDATE = const(1)
 IDLE = "Idle"
 # Action by kind and whether it is the white paper's form.
 _ACTIONS = (

@@ -3,6 +3,7 @@
 from ocpp import timestamps
 from ocpp.errors import NOT_SUPPORTED, CallError
 from ocpp.rare import borrow
+from ocpp.upkeep import UPDATE, UPLOAD
 
 _jobs = borrow("upkeep_jobs")
 
@@ -14,7 +15,7 @@ def _seconds(text):
 
 async def _get_diagnostics(point, payload) -> dict:
     name, pieces = point.station.diagnostics(_seconds(payload.get("startTime")), _seconds(payload.get("stopTime")))
-    job = _jobs.Job(_jobs.UPLOAD, False, None)
+    job = _jobs.Job(UPLOAD, False, None)
     _jobs.begin(point, job, _jobs.upload, payload, payload["location"], name, pieces)
     return {"fileName": name}
 
@@ -30,8 +31,8 @@ async def _get_log(point, payload) -> dict:
 
     else:
         name, pieces = point.station.diagnostics(oldest_s, latest_s)
-    status = _accepted(point, _jobs.UPLOAD)
-    job = _jobs.Job(_jobs.UPLOAD, True, payload["requestId"])
+    status = _accepted(point, UPLOAD)
+    job = _jobs.Job(UPLOAD, True, payload["requestId"])
     _jobs.begin(point, job, _jobs.upload, payload, log["remoteLocation"], name, pieces)
     return {"status": status, "filename": name}
 
@@ -48,7 +49,7 @@ def _check_place(point) -> None:
 
 
 def _installing(point) -> bool:
-    job = point.upkeep.jobs[_jobs.UPDATE]
+    job = point.upkeep.jobs[UPDATE]
     return job is not None and job.installing
 
 
@@ -57,7 +58,7 @@ async def _update_firmware(point, payload) -> dict:
         point.log.add("warning", "ocpp", "busy", "an update was asked for while one is installed")
         return {}
     _check_place(point)
-    _jobs.begin(point, _jobs.Job(_jobs.UPDATE, False, None), _jobs.update, payload)
+    _jobs.begin(point, _jobs.Job(UPDATE, False, None), _jobs.update, payload)
     return {}
 
 
@@ -71,8 +72,8 @@ async def _signed_update_firmware(point, payload) -> dict:
         point.log.add("error", "ocpp", "bad_signature", str(error))
         point.security.event(error.event, str(error))
         return {"status": error.status}
-    status = _accepted(point, _jobs.UPDATE)
-    _jobs.begin(point, _jobs.Job(_jobs.UPDATE, True, payload["requestId"]), _jobs.update, payload, verifier)
+    status = _accepted(point, UPDATE)
+    _jobs.begin(point, _jobs.Job(UPDATE, True, payload["requestId"]), _jobs.update, payload, verifier)
     return {"status": status}
 
 
