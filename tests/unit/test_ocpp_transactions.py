@@ -8,6 +8,7 @@ from storage_help import MOUNT, Flash, cut_everywhere, read, scratch, write
 
 from ocpp.errors import CallError
 from ocpp.queue import Full
+from ocpp.rare import borrow
 from ocpp.timestamps import iso, parse
 
 YEARS_S = 10 * 365 * 24 * 3600
@@ -224,7 +225,8 @@ def test_a_retry_interval_of_a_day_waits_no_longer_than_timers_reach():
         point.config["TransactionMessageAttempts"] = 100
         for attempt in (2, 8):
             point.transactions._attempts = 1, attempt - 1
-            point.transactions._failed(1, "start", [0, 0, 0, TAG, 0], NOON, CallError("InternalError"))
+            error = CallError("InternalError")
+            borrow("delivery")._failed(point.transactions, 1, "start", [0, 0, 0, TAG, 0], NOON, error)
             waits.append(await point.transactions._step() // 86_400_000)
 
     boot(scratch("ocpp-days"), central, life)

@@ -15,17 +15,15 @@ state of delivery is a file of less than 128 bytes, which littlefs keeps inside 
 saves. See transactions.py for erases a year.
 """
 
-import asyncio
 import json
 import os
-from binascii import hexlify
 
 from micropython import const
 
 from journal import Journal
 from ocpp.errors import OcppError
+from ocpp.rare import Rare, borrow
 
-_BLOCK_BYTES = const(4096)
 TX_BYTES = const(36 * 4096)
 VALUES_BYTES = const(22 * 4096)
 # Starts leave the last files alone: a stop (up to 1,010 bytes) and marks of time always find room in these.
@@ -40,8 +38,6 @@ _NUMBERS_A_SAVE = const(64)
 DRIFT_S = const(120)
 # A central system that turns the clock back and forth must not fill the flash with marks.
 _MARKS_A_BOOT = const(4)
-# Records that are read in a go; each takes about 0.5 ms on a chip.
-_PAGE = const(8)
 _RECORD_BYTES = const(1000)
 _ENOENT = const(2)
 _KINDS = ("start", "values", "stop", "mark")
@@ -57,7 +53,7 @@ class Full(OcppError):
     """There is no room for another start; the stop of a running transaction still has its own."""
 
 
-def _sequence(line: bytes) -> int:
+def sequence_of(line: bytes) -> int:
     """Sequence number of a record, 0 for one that is none of ours."""
     try:
         return int(line[1 : line.index(b",")])
@@ -65,7 +61,7 @@ def _sequence(line: bytes) -> int:
         return 0
 
 
-def _kind(line: bytes) -> int:
+def kind_of(line: bytes) -> int:
     """Number of a record's kind: it has one digit, behind the sequence number."""
     place = line.find(b",") + 1
     return line[place] - 0x30 if place else -1
@@ -87,53 +83,20 @@ class Lane(Journal):
         self.lost = 0
         self._place = (self.first, 0)
         self._head = None
-        self.newest = self._newest()
+        self.newest = 0
 
     def _numbers(self) -> list:
         numbers = super()._numbers()
         self.first = numbers[0] if numbers else 0
         return numbers
 
-    def _records_of(self, number: int):
+    def records_of(self, number: int):
+        """Yield the records of one file."""
         try:
             with open(self._path + str(number), "rb") as file:
                 yield from self._lines(file)
         except OSError as error:
             self._unreadable(error)
-
-    def _newest(self) -> int:
-        for number in range(self._number, self.first - 1, -1):
-            found = 0
-            for line in self._records_of(number):
-                found = max(found, _sequence(line))
-            if found:
-                return found
-        return 0
-
-    def newest_boot(self) -> int:
-        """Number of the boot that wrote the newest readable record, 0 without one."""
-        for number in range(self._number, self.first - 1, -1):
-            found = [line for line in self._records_of(number) if _sequence(line) == self.newest]
-            if found:
-                return json.loads(found[-1])[2]
-        return 0
-
-    def unfinished(self):
-        """The newest start that no stop follows, as the line on flash, and keep its file; None without one."""
-        for number in range(self._number, self.first - 1, -1):
-            start = stop = None
-            for line in self._records_of(number):
-                kind = _kind(line)
-                if kind == _START:
-                    start, stop = line, None
-                elif kind == _STOP:
-                    stop = line
-            if stop:
-                return None
-            if start:
-                self.keep = number
-                return start
-        return None
 
     def spare(self) -> int:
         """How many files may still be begun."""
@@ -159,7 +122,7 @@ class Lane(Journal):
                 with open(self._path + str(number), "rb") as file:
                     file.seek(offset if number == first else 0)
                     for line in self._lines(file):
-                        sequence = _sequence(line)
+                        sequence = sequence_of(line)
                         if sequence > self.passed:
                             return sequence, line, (number, file.tell())
             except OSError as error:
@@ -192,7 +155,7 @@ class Lane(Journal):
         self.extend([line for _, line in self.unsaved])
         self.newest = self.unsaved[-1][0]
         for _, line in self.unsaved:
-            kind = _kind(line)
+            kind = kind_of(line)
             if kind == _START:
                 # What is needed to end a transaction that a power cut interrupts.
                 self.keep = number
@@ -221,8 +184,8 @@ class Lane(Journal):
         self._size = 0
         while self.first <= self._number - self._files:
             lost = 0
-            for line in self._records_of(self.first):
-                lost += _sequence(line) > self.passed
+            for line in self.records_of(self.first):
+                lost += sequence_of(line) > self.passed
             self._remove_first()
             self.lost += lost
 
@@ -231,7 +194,7 @@ class Lane(Journal):
         return self._place
 
 
-class Queue:
+class Queue(Rare):
     """Records of kind "start", "values" or "stop" in the order in which they were appended.
 
     A record is a list that begins with a stamp (see `stamp`). Starts and stops are in the journal "otx", which loses
@@ -239,9 +202,12 @@ class Queue:
     what is delivered, with a `note` of whoever delivers: a list of numbers, together less than 60 characters.
     While `online`, values stay in RAM as long as few wait. A flash that refuses is logged once; what it has not got
     stays in RAM and goes with the next write.
+    What only a start needs stands in `queue_start.py`, the times of former boots in `queue_time.py`.
     `last` is the newest sequence number. `waiting` counts records; after a start of the firmware it is right as soon
     as `count` is through.
     """
+
+    RARE = ("queue_time", "queue_start")
 
     def __init__(self, folder: str, store, clock, log, bytes_kept=(TX_BYTES, VALUES_BYTES)):
         self._store = store
@@ -251,30 +217,11 @@ class Queue:
         self.note = []
         self.waiting = 0
         self._refused = False
-        self._done, self._box, self._ceiling, boot = self._loaded(store.load())
-        self._tx = Lane(folder, "otx", bytes_kept[0] // _BLOCK_BYTES, self._done)
-        self._values = Lane(folder, "omv", bytes_kept[1] // _BLOCK_BYTES, self._done)
-        self.last = max(self._done, self._ceiling, self._tx.newest, self._values.newest)
-        self._newest = self.last
-        self._uncounted = [(self._tx, self._tx.unread()), (self._values, self._values.unread())]
-        # The state must be saved before the next number is given out.
-        self._ceiling = self.last
-        self._boot = max(boot, self._tx.newest_boot(), self._values.newest_boot()) + 1
+        borrow("queue_start").start(self, folder, bytes_kept)
         self._told = _UNTOLD
         self._marks = 0
         self._former = None
         self._damage_told = False
-
-    def _loaded(self, found) -> tuple:
-        """(done, box id, highest number that may be in use, boot) of the stored state, fresh ones without it."""
-        if isinstance(found, list) and len(found) == 5 and isinstance(found[4], list) and isinstance(found[1], str):
-            if all(type(part) is int and part >= 0 for part in (found[0], found[2], found[3])):
-                self.note = found[4]
-                return found[0], found[1], found[2], found[3]
-        if found is not None:
-            text = "state of delivery lost, messages may come twice: stored was %s" % repr(found)[:80]
-            self._log.add("error", "ocpp", "queue_state", text)
-        return 0, hexlify(os.urandom(4)).decode(), 0, 0
 
     # Time
 
@@ -303,57 +250,6 @@ class Queue:
             self._marks += 1
             self._put(self._tx, _MARK, [self._boot, offset])
             self._attempt(False)
-
-    async def utc(self, stamp):
-        """UTC in s of a stamp by what is known now, None when nothing is."""
-        boot, uptime, utc = stamp
-        offset = (await self._of_boot(boot))[1]
-        if offset is None:
-            return utc or None
-        known = uptime + offset
-        return utc if utc and abs(known - utc) <= DRIFT_S else known
-
-    async def earliest(self, stamp, last: int):
-        """A UTC in s for a stamp of a former boot of which nothing is known; None while now is unknown too.
-
-        That of the message before (`last`, 0 without one), but never so late that the boot, with all that was
-        recorded in it, would not have ended before this one began.
-        """
-        now = self._clock.utc_s()
-        if now is None:
-            return None
-        boot, uptime, _ = stamp
-        latest = now - self._clock.uptime_s() - max(0, (await self._of_boot(boot))[2] - uptime)
-        return min(last, latest) if last else latest
-
-    async def _of_boot(self, boot: int) -> tuple:
-        """(boot, UTC of its start in s or None, uptime in s of its last start or stop)."""
-        if boot == self._boot:
-            now = self._clock.utc_s()
-            uptime = self._clock.uptime_s()
-            return boot, None if now is None else now - uptime, uptime
-        if self._former is None or self._former[0] != boot:
-            self._former = await self._read_boot(boot)
-        return self._former
-
-    async def _read_boot(self, boot: int) -> tuple:
-        offset = None
-        uptime = 0
-        place = self._tx.unread()
-        while place is not None:
-            lines, place = self._tx.page(place, _PAGE)
-            for line in lines:
-                record = json.loads(line)
-                if record[2] > boot:
-                    return boot, offset, uptime
-                if record[2] < boot:
-                    continue
-                if record[1] == _MARK:
-                    offset = record[3]
-                else:
-                    uptime = record[3]
-            await asyncio.sleep_ms(0)
-        return boot, offset, uptime
 
     # Writing
 
@@ -517,27 +413,3 @@ class Queue:
     def message_id(self, sequence: int) -> str:
         """The id under which a record is sent, each time: up to 20 characters, unique over boxes and restarts."""
         return "%s-%d" % (self._box, sequence)
-
-    def unfinished(self):
-        """(sequence, record) of the newest start that no stop follows, to be asked for at start; None without one."""
-        line = self._tx.unfinished()
-        if line is None:
-            return None
-        record = json.loads(line)
-        return record[0], record[2:]
-
-    def count(self) -> bool:
-        """Count some of what an earlier boot left -> whether there is more; before that is counted nothing may leave.
-
-        It takes a few ms, and after months offline seconds until all is counted.
-        """
-        if not self._uncounted:
-            return False
-        lane, place = self._uncounted.pop()
-        lines, place = lane.page(place, _PAGE)
-        for line in lines:
-            fresh = self._done < _sequence(line) <= self._newest
-            self.waiting += fresh and _kind(line) != _MARK
-        if place is not None:
-            self._uncounted.append((lane, place))
-        return bool(self._uncounted)

@@ -19,3 +19,20 @@ def borrow(name: str):
     if hasattr(package, last):
         delattr(package, last)
     return module
+
+
+class Rare:
+    """An object some of whose methods are needed once in a while: these are functions of the modules in RARE.
+
+    Each call loads them, so what calls may get a MemoryError, and then nothing has been done. Such a function has the
+    object as its first argument, `self`, and calls its neighbours directly, so as not to be loaded again.
+    """
+
+    RARE = ()
+
+    def __getattr__(self, name: str):
+        for module in self.RARE:
+            function = getattr(borrow(module), name, None)
+            if function is not None:
+                return lambda *arguments, **named: function(self, *arguments, **named)
+        raise AttributeError(name)
