@@ -9,8 +9,10 @@ from binascii import crc32
 
 from micropython import const
 
-from ocpp.tagfile import key
+from ocpp.rare import borrow
 from ocpp.timestamps import parse
+
+key = borrow("taglook").key
 
 # The last line: "#", six digits, a blank, eight hex digits, the end of the line.
 _END_BYTES = const(17)

@@ -5,10 +5,10 @@ import asyncio
 from micropython import const
 
 from ocpp.rare import borrow
-from ocpp.tagfile import key
 
 # For as long as this module is there, which is for a call.
 _store = borrow("tagstore")
+key = _store.key
 # Entries between two yields, so that others run meanwhile.
 _SLICE = const(8)
 
