@@ -5,7 +5,7 @@ It decides about idTags only; what happens to a session is the charge point's bu
 
 from micropython import const
 
-from ocpp.rare import Rare
+from ocpp.rare import Rare, borrow
 from ocpp.tagfile import TagFile
 
 ACCEPTED = "Accepted"
@@ -31,7 +31,7 @@ class Authorisation(Rare):
     idTagInfo is a dictionary with status and, where there are any, parentIdTag and expiryDate (7.27).
     """
 
-    RARE = ("tags",)
+    RARE = "tags list_supported local parent_of same_group decide learn clear_cache"
 
     def __init__(self, point):
         self._point = point
@@ -44,4 +44,4 @@ class Authorisation(Rare):
     def _configured(self, name: str) -> None:
         """Forget the cache when it is switched off, as it would miss that a tag is blocked meanwhile."""
         if name == "AuthorizationCacheEnabled" and not self._point.config[name]:
-            self._erase()
+            borrow("tags").erase(self)

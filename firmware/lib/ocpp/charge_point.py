@@ -7,13 +7,13 @@ import sys
 from micropython import const
 
 from ocpp import schema
-from ocpp.authorisation import Authorisation, same
+from ocpp.authorisation import Authorisation
 from ocpp.charging import Charging
 from ocpp.errors import PROPERTY, CallError, NotConnected, Silent
 from ocpp.handlers import module_of
 from ocpp.link import Link
-from ocpp.metering import BEGIN, END, Metering
-from ocpp.rare import borrow
+from ocpp.metering import END, Metering
+from ocpp.rare import Rare, borrow
 from ocpp.reservation import Reservations
 from ocpp.security import Security
 from ocpp.status import Status
@@ -23,22 +23,23 @@ from ocpp.upkeep import Upkeep
 
 # A profile whose limit changes at a time is looked at then; without a clock, or without a change, this often.
 _PROFILE_S = const(60)
-# A soft reset waits so long for its StopTransaction to be delivered.
-_DELIVERY_S = const(10)
-# A hard reset too asks the car first and opens under load only after 6 s (IEC 61851-1, sequence 10.2).
-_HARD_MS = const(8_000)
-_RESERVED = "the wallbox is reserved for another"
 _TRIGGERS = ("TriggerMessage", "ExtendedTriggerMessage")
-# A heartbeat comes once a day at least, whatever the central system asks for (4.6).
-_DAY_S = const(86_400)
 
 
-class ChargePoint:
+class ChargePoint(Rare):
     """One charging station with one connector.
 
     `station` is the hardware's side and `target` the central system's (see README), `random(n)` gives n bytes fit
     for keys, `open_connection(host, port, ssl)` is as asyncio's. All methods but coroutines return at once.
+    What cards and remote starts ask for stands in `cards.py`, the begin of a session in `sessions.py`, registration,
+    availability and reset in `service.py`.
     """
+
+    RARE = """
+cards card refusal closed remote_start
+sessions session_began end_interrupted forget_profile transaction_refused
+service registered time_set change_availability come_due reset
+"""
 
     def __init__(self, station, config, clock, log, stores, folder, open_connection, random, target):
         self.station = station
@@ -50,13 +51,16 @@ class ChargePoint:
         self.open_connection = open_connection
         self.random = random
         self._tasks = []
-        self._settled = asyncio.Event()
+        # Set once the session that a reset waits for has ended.
+        self._settled = None
+        # (reason, idTag) of the end of a session whose transaction could not be ended, for want of room in the heap.
+        self._ending = None
         # What waits for the network takes turns in one, whatever else is due by itself in the other.
         self.sender = Turns(clock.ticks_ms)
         self.watch = Turns(clock.ticks_ms)
         self._profiles = self.watch.add(self._follow_profiles)
         self._availability = stores("ocpp_point")
-        self.operative, self.whole_operative, self._scheduled = self._restore()
+        self.operative, self.whole_operative, self._scheduled = borrow("service").restored(self)
         # idTag of a remote start that is being decided, and of one whose profile waits for its transaction.
         self.remote_tag = None
         self.remote_profile = None
@@ -140,7 +144,7 @@ class ChargePoint:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self._end_interrupted()
+        self.end_interrupted()
         self.upkeep.resume()
         try:
             await together(self.link.run(), self.sender.run(), self.watch.run())
@@ -159,22 +163,6 @@ class ChargePoint:
         self.upkeep.news()
         self.station.changed()
 
-    def registered(self, interval_s: int) -> None:
-        """The central system has accepted a BootNotification: what it knew of the status it may have forgotten."""
-        self.status.forget()
-        if interval_s:
-            try:
-                self.config.change("HeartbeatInterval", str(min(interval_s, _DAY_S)))
-            except OSError as error:
-                self.log.add("error", "ocpp", "not_stored", "HeartbeatInterval could not be stored: %s" % error)
-
-    def time_set(self) -> None:
-        """The clock was set."""
-        self.transactions.link(self.online)
-        self.reservations.look()
-        self.metering.changed()
-        self._profiles.wake()
-
     def _configured(self, key: str) -> None:
         if key == "HeartbeatInterval":
             self.link.interval_changed()
@@ -189,43 +177,21 @@ class ChargePoint:
         """Plug, current, faults or session of the station may have changed."""
         self.status.look()
         self.reservations.look()
-        station = self.station
-        if station.session_active():
-            return
+        try:
+            if self._ending is not None:
+                self.end_transaction(*self._ending)
+            if not self.station.session_active():
+                self._look_after_session()
+        except MemoryError as error:
+            # Nothing has been done, and what has to be is done at the next change.
+            self.failed(error)
+
+    def _look_after_session(self) -> None:
         if self._scheduled is not None:
-            self._come_due(self._scheduled)
-        if self.remote_profile and self.remote_tag is None and station.waiting_tag() is None:
+            self.come_due()
+        if self.remote_profile and self.remote_tag is None and self.station.waiting_tag() is None:
             # The authorisation has expired without a car.
-            self._forget_profile()
-
-    def _forget_profile(self) -> None:
-        self.remote_profile = None
-        self.charging.forget_remote()
-
-    def session_began(self, id_tag) -> None:
-        """A session begins, and its start is kept before the contactor may close. Full or OSError: it could not be."""
-        self._end_interrupted()
-        tag = id_tag or self.config["FreeChargingIdTag"]
-        parent = self.auth.parent_of(tag)
-        reservation = self.reservations.id_for(tag, parent)
-        begin = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), BEGIN)
-        current = self.transactions.begin(tag, self.station.energy_wh(), reservation, parent, begin)
-        self.reservations.take(tag, parent)
-        self.remote_tag = None
-        if self.remote_profile and not same(self.remote_profile, tag):
-            # Another card came first.
-            self._forget_profile()
-        self.remote_profile = None
-        self.charging.transaction_began(current)
-        self._session_moved()
-
-    def _end_interrupted(self) -> None:
-        """End the transaction that a restart has interrupted; the reservation that it has used goes first."""
-        found = self.transactions.interrupted()
-        if found is not None:
-            if found.reservation_id is not None:
-                self.reservations.cancel(found.reservation_id, "used before a restart")
-            self.transactions.restore(self.station.energy_wh())
+            self.forget_profile()
 
     def end_transaction(self, reason: str, id_tag=None) -> None:
         """End the transaction, if there is one, with the register as it is; the session may go on.
@@ -237,180 +203,19 @@ class ChargePoint:
             data = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), END)
             self.transactions.end(reason, self.station.energy_wh(), id_tag, data)
             self.charging.transaction_ended()
+        self._ending = None
 
     def session_ended(self, reason: str, id_tag=None) -> None:
         """The session has ended for an OCPP reason (`id_tag`: who has stopped it)."""
-        self.end_transaction(reason, id_tag)
+        self._ending = reason, id_tag
         self.station.suspend(None)
         self.status.ended()
-        self._session_moved()
-        self._settled.set()
-
-    def _session_moved(self) -> None:
         self.metering.changed()
         self.station_changed()
-
-    def transaction_refused(self, transaction, status: str) -> None:
-        """The central system does not accept the tag of a transaction that has begun (4.8; errata 3.17)."""
-        self.log.add("warning", "ocpp", "tag_refused", "the central system refuses the card: %s" % status)
-        if transaction is not self.transactions.current:
-            return
-        if self.config["StopTransactionOnInvalidId"]:
-            self.station.stop("DeAuthorized")
-            return
-        allowed_wh = self.config["MaxEnergyOnInvalidId"]
-        if allowed_wh:
-            self.start(self._allow, transaction, allowed_wh)
-        else:
-            self.station.suspend("the central system refuses the card")
-
-    async def _allow(self, transaction, wh: int) -> None:
-        """Let a refused transaction go on for a little energy (MaxEnergyOnInvalidId)."""
-        end_wh = self.station.energy_wh() + wh
-        while self.transactions.current is transaction:
-            if self.station.energy_wh() >= end_wh:
-                self.station.suspend("the central system refuses the card; %d Wh were allowed" % wh)
-                return
-            await asyncio.sleep_ms(1_000)
-
-    async def card(self, id_tag: str) -> tuple:
-        """A card was shown -> (whether it is accepted, what it does, for people)."""
-        station = self.station
-        if station.session_active():
-            return await self._stop_by(id_tag)
-        if same(station.waiting_tag(), id_tag):
-            station.cancel()
-            return True, "is not waited for any more"
-        why = self.closed()
-        if why is not None:
-            return False, "was refused: " + why
-        if self.reservations.excludes(id_tag):
-            return False, "was refused: " + _RESERVED
-        info = await self.auth.decide(id_tag)
-        if info["status"] != "Accepted":
-            return False, "was refused by the backend: %s" % info["status"]
-        if not self.reservations.may_use(id_tag, info.get("parentIdTag")):
-            return False, "was refused: " + _RESERVED
-        if not station.authorise(id_tag):
-            return False, "was refused: charging cannot be authorised now"
-        return True, "authorises charging"
-
-    async def _stop_by(self, id_tag: str) -> tuple:
-        """A card is shown in a session: its own, or one of the same group, ends it (4.10)."""
-        current = self.transactions.current
-        own = current.id_tag if current is not None else self.station.session_tag()
-        parent = current.parent_id_tag if current is not None else None
-        if own is None or not await self._may_stop(own, parent, id_tag):
-            return False, "was refused: another card or the backend started this session"
-        if self.transactions.current is not current:
-            return False, "was refused: the session that it was shown in is over"
-        self.station.stop("Local", id_tag)
-        return True, "stops charging"
-
-    async def _may_stop(self, own: str, parent, id_tag: str) -> bool:
-        """Whether `id_tag` may end the session of `own`; the central system is asked only where a group may matter."""
-        if self.auth.same_group(own, parent, id_tag):
-            return True
-        if parent is None:
-            return False
-        info = await self.auth.decide(id_tag)
-        return info["status"] == "Accepted" and self.auth.same_group(own, parent, id_tag, info.get("parentIdTag"))
-
-    def refusal(self, id_tag: str):
-        """Why a tag that the station itself permits may not start now, in words, or None."""
-        return self.closed() or (None if self.reservations.may_use(id_tag, None) else _RESERVED)
-
-    def closed(self):
-        """Why nobody may start now, in words, or None."""
-        if not self.operative:
-            return "the backend has taken the wallbox out of service"
-        fault = self.station.fault()
-        if fault is not None and fault[3]:
-            return "there is a fault"
-        if not self.transactions.queue.room():
-            return "the memory for transactions is full"
-        return None
-
-    # -- remote --------------------------------------------------------------------------------------
-
-    async def remote_start(self, id_tag: str) -> None:
-        """What follows an accepted RemoteStartTransaction."""
-        try:
-            if self.config["AuthorizeRemoteTxRequests"]:
-                info = await self.auth.decide(id_tag)
-                if info["status"] != "Accepted":
-                    self.log.add("warning", "ocpp", "tag_refused", "remote start refused: %s" % info["status"])
-                    return
-            if not self.station.authorise(id_tag):
-                self.log.add("warning", "ocpp", "not_started", "remote start: charging cannot be authorised now")
-        finally:
-            self.remote_tag = None
-            self.station_changed()
-
-    async def reset(self, hard: bool) -> None:
-        """Restart: a soft one ends the session, and waits until its StopTransaction is delivered or 10 s are over."""
-        reason = "HardReset" if hard else "SoftReset"
-        self.transactions.expect_reset(reason)
-        self.security.event("ResetOrReboot", reason)
-        self.log.add("info", "ocpp", "reset", "%s asked for by the central system" % reason)
-        if self.station.session_active():
-            self._settled.clear()
-            self.station.stop(reason)
-            try:
-                await asyncio.wait_for_ms(self._settled.wait(), _HARD_MS if hard else _DELIVERY_S * 1000)
-            except asyncio.TimeoutError:
-                self.log.add("warning", "ocpp", "no_end", "%s: the session has not ended in time" % reason)
-        if not hard:
-            await self.transactions.delivered(_DELIVERY_S * 1000)
-        await self.link.leave()
-        await self.station.reset(hard)
-
-    # -- availability --------------------------------------------------------------------------------
-
-    def _restore(self) -> tuple:
-        found = self._availability.load()
-        whole = [True, True, None]
-        if not isinstance(found, list) or len(found) != len(whole):
-            found = whole
-        return found[0] is not False, found[1] is not False, found[2] if isinstance(found[2], list) else None
-
-    def change_availability(self, connector: int, operative: bool) -> str:
-        """ChangeAvailability (5.2) -> "Accepted", "Scheduled" while a session runs, "Rejected" when flash refuses."""
-        wanted = [operative, operative if connector == 0 else self.whole_operative]
-        if not operative and self.station.session_active():
-            return "Scheduled" if self._save(self.operative, self.whole_operative, wanted) else "Rejected"
-        return "Accepted" if self._apply(wanted) else "Rejected"
-
-    def _come_due(self, wanted: list) -> None:
-        """What was scheduled holds from now on; flash that refuses to note that has it as scheduled for a restart."""
-        self._scheduled = None
-        if not self._apply(wanted):
-            self.operative, self.whole_operative = wanted[:2]
-            self.station.set_operative(self.operative)
-            self.status.look()
-
-    def _apply(self, wanted) -> bool:
-        if not self._save(wanted[0], wanted[1], None):
-            return False
-        self.station.set_operative(self.operative)
-        self.status.look()
-        return True
-
-    def _save(self, operative: bool, whole: bool, scheduled) -> bool:
-        """Keep the availability over restarts; False when flash refuses: then nothing has changed."""
-        try:
-            self._availability.save([operative, whole, scheduled])
-        except OSError as error:
-            self.log.add("error", "ocpp", "not_stored", "availability could not be stored: %s" % error)
-            return False
-        self.operative, self.whole_operative, self._scheduled = operative, whole, scheduled
-        return True
+        if self._settled is not None:
+            self._settled.set()
 
     # -- profiles ------------------------------------------------------------------------------------
-
-    def profiles_changed(self) -> None:
-        """A charging profile was set or cleared."""
-        self._profiles.wake()
 
     async def _follow_profiles(self) -> int:
         """Keep the station's limit at what the charging profiles say, and each minute the register over power cuts.

@@ -207,7 +207,7 @@ class Queue(Rare):
     as `count` is through.
     """
 
-    RARE = ("queue_time", "queue_start")
+    RARE = "queue_time utc earliest\nqueue_start unfinished count"
 
     def __init__(self, folder: str, store, clock, log, bytes_kept=(TX_BYTES, VALUES_BYTES)):
         self._store = store

@@ -22,17 +22,18 @@ def borrow(name: str):
 
 
 class Rare:
-    """An object some of whose methods are needed once in a while: these are functions of the modules in RARE.
+    """An object some of whose methods are needed once in a while and stand in modules that are loaded for the call.
 
-    Each call loads them, so what calls may get a MemoryError, and then nothing has been done. Such a function has the
-    object as its first argument, `self`, and calls its neighbours directly, so as not to be loaded again.
+    RARE has a line a module: its name, and the methods that it has. There they are functions with the object, `self`,
+    as their first argument. Where the heap has no room for the module, MemoryError is raised before anything is done.
     """
 
-    RARE = ()
+    RARE = ""
 
     def __getattr__(self, name: str):
-        for module in self.RARE:
-            function = getattr(borrow(module), name, None)
-            if function is not None:
+        for line in self.RARE.split("\n"):
+            names = line.split()
+            if name in names[1:]:
+                function = getattr(borrow(names[0]), name)
                 return lambda *arguments, **named: function(self, *arguments, **named)
         raise AttributeError(name)

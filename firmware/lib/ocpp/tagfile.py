@@ -15,7 +15,7 @@ class TagFile(Rare):
     What had to be given up is logged; a list that cannot be read is empty.
     """
 
-    RARE = ("taglook",)
+    RARE = "taglook find"
 
     def __init__(self, path: str, log):
         self.path = path

@@ -147,10 +147,11 @@ def _remember(self, id_tag: str, info: dict) -> None:
 
 def clear_cache(self) -> bool:
     """Empty the cache (ClearCache, 5.4); False: flash refuses, or there is no cache (errata 3.23)."""
-    return bool(self._point.config["AuthorizationCacheEnabled"]) and _erase(self)
+    return bool(self._point.config["AuthorizationCacheEnabled"]) and erase(self)
 
 
-def _erase(self) -> bool:
+def erase(self) -> bool:
+    """Empty the cache; False: flash refuses."""
     try:
         borrow("tagstore").erase(self.cache)
     except OSError as error:

@@ -36,7 +36,7 @@ class Transactions(Rare):
     ends a transaction.
     """
 
-    RARE = ("edges",)
+    RARE = "edges begin end values stop_data interrupted restore expect_reset delivered"
 
     def __init__(self, point, interruption: str = "PowerLoss"):
         self._point = point

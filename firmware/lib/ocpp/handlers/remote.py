@@ -12,8 +12,10 @@ async def _remote_start(point, payload) -> dict:
     if why is not None:
         point.log.add("warning", "ocpp", "not_started", "remote start refused: " + why)
         return _REJECTED
+    # Loaded first: the heap may have no room for it.
+    start = point.remote_start
     point.remote_tag = id_tag
-    point.later(point.remote_start, id_tag)
+    point.later(start, id_tag)
     return _ACCEPTED
 
 
