@@ -11,7 +11,8 @@ from storage_help import cut_everywhere
 from ocpp import schema
 from ocpp.errors import NOT_IMPLEMENTED, CallError, CallTimeout
 from ocpp.rare import borrow
-from ocpp.security import CRITICAL, Security
+from ocpp.security import Security
+from ocpp.security_events import CRITICAL
 from ocpp.websocket import HandshakeError
 
 OTHERS = (

@@ -1,9 +1,10 @@
 """How to connect, and what happens when that is changed (OCPP 1.6 security whitepaper, A01 to A05); loaded on demand.
 
-All functions take the Security whose credentials they read or change.
+Functions of Security.
 """
 
-from binascii import b2a_base64, unhexlify
+from binascii import b2a_base64, hexlify, unhexlify
+from hashlib import sha256
 
 from micropython import const
 
@@ -19,10 +20,17 @@ from ocpp.security import (
     TLS,
 )
 
+_UNAUTHORISED = const(401)
+_FORBIDDEN = const(403)
+# Failures to connect at all before the former credentials are tried: the network may be to blame.
+_NETWORK_TRIES = const(3)
+
 _BASIC = const(1)
 _KEY_DIGITS = const(32)
 # Lines of a PEM text (RFC 7468) stand for so many bytes.
 _LINE_BYTES = const(48)
+
+release = borrow("release").release
 
 
 class Target:
@@ -35,17 +43,16 @@ class Target:
         self.ssl = ssl
 
 
-def target(security) -> Target:
-    """Whereto and how to connect next; ValueError when a certificate on flash cannot be read."""
+def _target(security) -> Target:
     given = security.given
     scheme, colon, rest = given["url"].partition(":")
     scheme = scheme.lower()
-    profile = security.profile()
-    if profile >= TLS and scheme == "ws":
+    level = profile(security)
+    if level >= TLS and scheme == "ws":
         scheme = "wss"
     url = scheme + colon + rest
-    ssl = _tls(security, profile) if scheme == "wss" else None
-    return Target(url, given["identity"], _password(security, profile), ssl)
+    ssl = _tls(security, level) if scheme == "wss" else None
+    return Target(url, given["identity"], _password(security, level), ssl)
 
 
 def password_bytes(text: str) -> bytes:
@@ -62,8 +69,8 @@ def _password(security, profile: int):
     """The password of HTTP Basic, None without one; a client certificate takes its place (whitepaper, table 1)."""
     if profile == CLIENT_CERTIFICATE:
         return None
-    own = security.own_key and not security.tries(PASSWORD)
-    text = security.current(KEY) if own else security.given.get("password")
+    own = security.own_key and not tries(security, PASSWORD)
+    text = current(security, KEY) if own else security.given.get("password")
     return password_bytes(text) if text else None
 
 
@@ -78,12 +85,12 @@ def _tls(security, profile: int):
     Tls = borrow("tls").Tls  # noqa: N806
     store = _store(security)
     # Only the former root shows that the new one is to blame.
-    roots = store.roots("f") if security.tries(ROOT) else ()
+    roots = store.roots("f") if tries(security, ROOT) else ()
     authorities = [der for _, der in roots or store.roots("c")]
     utc_s = security.point.clock.utc_s
     if profile != CLIENT_CERTIFICATE:
         return Tls(authorities, None, None, utc_s)
-    former = security.tries(CLIENT) and bool(store.chain(True))
+    former = tries(security, CLIENT) and bool(store.chain(True))
     chain, key = store.chain(former), store.key(former)
     if len(chain) > 1:
         try:
@@ -102,11 +109,6 @@ def _pem(ders: list) -> bytes:
             lines.append(b2a_base64(der[at : at + _LINE_BYTES]))
         lines.append(b"-----END CERTIFICATE-----\n")
     return b"".join(lines)
-
-
-def change(security, key: str, text: str) -> str:
-    """Change AuthorizationKey or SecurityProfile -> status of ChangeConfiguration. OSError when flash refuses."""
-    return _change_profile(security, text) if key == PROFILE else _change_key(security, text)
 
 
 def _change_key(security, text: str) -> str:
@@ -142,12 +144,12 @@ def _try(security, key: str, text: str, proven: dict, own_key: bool, told: str) 
     What has worked is safe before the new value is written: a power cut between leaves both.
     """
     before = security.proven, security.own_key
-    security.save(proven, own_key)
+    save(security, proven, own_key)
     status = security.point.config.change(key, text)
     if status != "Accepted":
-        security.save(*before)
+        save(security, *before)
         return status
-    security.begin_trial()
+    begin_trial(security)
     security.event(RECONFIGURED, told)
     security.point.later(security.reconnect)
     return status
@@ -167,21 +169,131 @@ def _lacking(security, profile: int) -> str:
     return ""
 
 
-def settle(security) -> None:
+def _settle(security) -> None:
     """What is new works: what was before is given up. OSError when flash refuses."""
-    if security.profile() >= TLS:
+    if profile(security) >= TLS:
         _store(security).settle()
-    security.save({}, security.own_key)
+    save(security, {}, security.own_key)
 
 
-def go_back(security) -> None:
+def _go_back(security) -> None:
     """What was before works and the new does not: it is what is set again. OSError when flash refuses."""
     proven = security.proven
     if CLIENT in proven or ROOT in proven:
         _store(security).restore(CLIENT in proven, ROOT in proven)
     security.point.config.preset({name: proven[name] for name in (KEY, PROFILE) if name in proven})
-    security.save({}, security.own_key and PASSWORD not in proven)
-    security.begin_trial()
+    save(security, {}, security.own_key and PASSWORD not in proven)
+    begin_trial(security)
     text = "new %s did not work; the former is back" % ", ".join(sorted(proven))
     security.point.log.add("warning", "ocpp", "credentials_back", text)
     security.event(RECONFIGURED, text)
+
+
+def restore(security) -> None:
+    """Take what was proven last, and see whether the owner has set another password."""
+    kept = security._store.load() or {}
+    # What the last good connection was made with, where it differs from what is set now.
+    security.proven = kept.get("proven", {})
+    security.use_proven = False
+    security._failures = 0
+    password = security.given.get("password") or ""
+    seen = hexlify(sha256(password.encode()).digest()[:8]).decode()
+    security.own_key = kept["own"] if kept.get("seen") == seen else not password
+    security._seen = seen
+
+
+def save(security, proven: dict, own: bool) -> None:
+    """Store what is `proven` and whether the password is the AuthorizationKey; OSError when flash refuses."""
+    security._store.save({"proven": proven, "own": own, "seen": security._seen})
+    security.proven = proven
+    security.own_key = own
+
+
+def tries(security, name: str) -> bool:
+    """Whether the next connection is made with the former credential of this name."""
+    return security.use_proven and name in security.proven
+
+
+def current(security, name: str):
+    """The value of a key of the configuration for the next connection."""
+    return security.proven[name] if tries(security, name) else security.point.config[name]
+
+
+def profile(security) -> int:
+    """The security profile of the next connection."""
+    return current(security, PROFILE)
+
+
+def target(security):
+    """Whereto and how to connect next, a `credentials.Target`; ValueError when a certificate cannot be read."""
+    try:
+        return _target(security)
+    finally:
+        release()
+
+
+def begin_trial(security) -> None:
+    """The next connection is made with what is set, for the first time."""
+    security.use_proven = False
+    security._failures = 0
+
+
+async def reconnect(security) -> None:
+    """Connect anew with the present credentials."""
+    security.point.link.reconnect()
+
+
+def change(security, key: str, text: str) -> str:
+    """Change AuthorizationKey or SecurityProfile for the central system -> status of ChangeConfiguration."""
+    try:
+        return _change_profile(security, text) if key == PROFILE else _change_key(security, text)
+    except OSError as error:
+        security.point.log.add("error", "ocpp", "not_stored", "%s could not be stored: %s" % (key, error))
+        return "Rejected"
+    finally:
+        release()
+
+
+def replaces(security, root: bool) -> bool:
+    """The charge point's certificate, or with `root` the central system's, is about to be replaced.
+
+    Returns whether the link has to be made anew with it, for which it is on trial then. OSError when flash refuses.
+    """
+    uses = profile(security) >= (TLS if root else CLIENT_CERTIFICATE)
+    if uses:
+        save(security, dict(security.proven, **{ROOT if root else CLIENT: True}), security.own_key)
+        begin_trial(security)
+    return uses
+
+
+def link_made(security) -> None:
+    """A connection was made with the credentials of `target`: they are proven, the others are given up."""
+    security._failures = 0
+    if not security.proven:
+        return
+    try:
+        if security.use_proven:
+            _go_back(security)
+        else:
+            _settle(security)
+    except OSError as error:
+        security.point.log.add("error", "ocpp", "not_stored", "proven credentials could not be stored: %s" % error)
+    finally:
+        release()
+
+
+def link_failed(security, error) -> None:
+    """No connection could be made: report why if it is a matter of security, and choose what to try next."""
+    kind = getattr(error, "event", "")
+    status = getattr(error, "status", 0)
+    if not kind and status in (_UNAUTHORISED, _FORBIDDEN):
+        kind = "FailedToAuthenticateAtCentralSystem"
+    text = str(error.args[0]) if error.args else ""
+    if kind:
+        security.event(kind, text or "HTTP status %d" % status)
+    if not security.proven:
+        return
+    security._failures += 1
+    if kind or security._failures >= _NETWORK_TRIES:
+        security._failures = 0
+        security.use_proven = not security.use_proven

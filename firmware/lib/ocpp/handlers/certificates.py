@@ -6,7 +6,8 @@ from micropython import const
 
 import x509
 from ocpp import certificates
-from ocpp.security import RECONFIGURED, release
+from ocpp.rare import borrow
+from ocpp.security import RECONFIGURED
 
 _INVALID_OWN = "InvalidChargePointCertificate"
 _CENTRAL_TYPE = "CentralSystemRootCertificate"
@@ -16,6 +17,8 @@ _TLS = const(2)
 _CHAIN = const(4)
 # Characters of CertificateHashDataType's serialNumber.
 _SERIAL_DIGITS = const(40)
+
+release = borrow("release").release
 
 
 def _store(point):
