@@ -9,16 +9,19 @@ from hashlib import sha256
 from micropython import const
 
 from ocpp.rare import borrow
-from ocpp.security import (
-    CLIENT,
-    CLIENT_CERTIFICATE,
-    KEY,
-    PASSWORD,
-    PROFILE,
-    RECONFIGURED,
-    ROOT,
-    TLS,
-)
+
+RECONFIGURED = "ReconfigurationOfSecurityParameters"
+# Security profiles from which on there is TLS, and a certificate of the charge point.
+_TLS = const(2)
+_CLIENT_CERTIFICATE = const(3)
+
+# Names of credentials: two keys of the configuration, the charge point's certificate, the central system's root, the
+# owner's password.
+KEY = "AuthorizationKey"
+PROFILE = "SecurityProfile"
+CLIENT = "client"
+ROOT = "root"
+PASSWORD = "password"
 
 _UNAUTHORISED = const(401)
 _FORBIDDEN = const(403)
@@ -48,7 +51,7 @@ def _target(security) -> Target:
     scheme, colon, rest = given["url"].partition(":")
     scheme = scheme.lower()
     level = profile(security)
-    if level >= TLS and scheme == "ws":
+    if level >= _TLS and scheme == "ws":
         scheme = "wss"
     url = scheme + colon + rest
     ssl = _tls(security, level) if scheme == "wss" else None
@@ -67,7 +70,7 @@ def password_bytes(text: str) -> bytes:
 
 def _password(security, profile: int):
     """The password of HTTP Basic, None without one; a client certificate takes its place (whitepaper, table 1)."""
-    if profile == CLIENT_CERTIFICATE:
+    if profile == _CLIENT_CERTIFICATE:
         return None
     own = security.own_key and not tries(security, PASSWORD)
     text = current(security, KEY) if own else security.given.get("password")
@@ -88,7 +91,7 @@ def _tls(security, profile: int):
     roots = store.roots("f") if tries(security, ROOT) else ()
     authorities = [der for _, der in roots or store.roots("c")]
     utc_s = security.point.clock.utc_s
-    if profile != CLIENT_CERTIFICATE:
+    if profile != _CLIENT_CERTIFICATE:
         return Tls(authorities, None, None, utc_s)
     former = tries(security, CLIENT) and bool(store.chain(True))
     chain, key = store.chain(former), store.key(former)
@@ -124,7 +127,7 @@ def _change_key(security, text: str) -> str:
 def _change_profile(security, text: str) -> str:
     point = security.point
     now = point.config[PROFILE]
-    if not text.isdigit() or not now < int(text) <= CLIENT_CERTIFICATE:
+    if not text.isdigit() or not now < int(text) <= _CLIENT_CERTIFICATE:
         return "Rejected"
     wanted = int(text)
     lacking = _lacking(security, wanted)
@@ -157,21 +160,21 @@ def _try(security, key: str, text: str, proven: dict, own_key: bool, told: str) 
 
 def _lacking(security, profile: int) -> str:
     """What a profile needs and is not there (whitepaper, A05)."""
-    if profile in (_BASIC, TLS) and _password(security, profile) is None:
+    if profile in (_BASIC, _TLS) and _password(security, profile) is None:
         return "AuthorizationKey"
-    if profile < TLS:
+    if profile < _TLS:
         return ""
     store = _store(security)
     if not store.roots("c"):
         return "root certificate of the central system"
-    if profile == CLIENT_CERTIFICATE and not store.has_client():
+    if profile == _CLIENT_CERTIFICATE and not store.has_client():
         return "certificate of the charge point"
     return ""
 
 
 def _settle(security) -> None:
     """What is new works: what was before is given up. OSError when flash refuses."""
-    if profile(security) >= TLS:
+    if profile(security) >= _TLS:
         _store(security).settle()
     save(security, {}, security.own_key)
 
@@ -259,7 +262,7 @@ def replaces(security, root: bool) -> bool:
 
     Returns whether the link has to be made anew with it, for which it is on trial then. OSError when flash refuses.
     """
-    uses = profile(security) >= (TLS if root else CLIENT_CERTIFICATE)
+    uses = profile(security) >= (_TLS if root else _CLIENT_CERTIFICATE)
     if uses:
         save(security, dict(security.proven, **{ROOT if root else CLIENT: True}), security.own_key)
         begin_trial(security)

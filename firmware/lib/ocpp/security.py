@@ -8,25 +8,11 @@ from micropython import const
 from journal import Journal
 from ocpp.rare import Rare, borrow
 
-RECONFIGURED = "ReconfigurationOfSecurityParameters"
-
 # After a time-out or an error of the central system's: as long as its transaction messages wait by default.
 RETRY_S = const(60)
 # About 100 events are kept: at 80 bytes each, four files of a flash block.
 _FILES = const(4)
 LOOK_S = const(86400)
-
-# Security profiles from which on there is TLS, and a certificate of the charge point.
-TLS = const(2)
-CLIENT_CERTIFICATE = const(3)
-
-# Names of credentials: two keys of the configuration, the charge point's certificate, the central system's root, the
-# owner's password.
-KEY = "AuthorizationKey"
-PROFILE = "SecurityProfile"
-CLIENT = "client"
-ROOT = "root"
-PASSWORD = "password"
 
 
 class Security(Rare):

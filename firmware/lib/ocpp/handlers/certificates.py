@@ -7,8 +7,8 @@ from micropython import const
 import x509
 from ocpp import certificates
 from ocpp.rare import borrow
-from ocpp.security import RECONFIGURED
 
+_RECONFIGURED = "ReconfigurationOfSecurityParameters"
 _INVALID_OWN = "InvalidChargePointCertificate"
 _CENTRAL_TYPE = "CentralSystemRootCertificate"
 # From this security profile on the central system's root is needed.
@@ -71,7 +71,7 @@ async def _install(point, payload) -> dict:
     except OSError as error:
         point.log.add("error", "ocpp", "not_stored", "a root certificate could not be stored: %s" % error)
         return _status("Failed")
-    point.security.event(RECONFIGURED, "%s %s was installed" % (payload["certificateType"], _shown(found)))
+    point.security.event(_RECONFIGURED, "%s %s was installed" % (payload["certificateType"], _shown(found)))
     return _status("Accepted")
 
 
@@ -134,7 +134,7 @@ async def _delete(point, payload) -> dict:
         except OSError as error:
             point.log.add("error", "ocpp", "not_stored", "a root certificate could not be deleted: %s" % error)
             return _status("Failed")
-        point.security.event(RECONFIGURED, "root certificate (serial number %s) was deleted" % hashes["serialNumber"])
+        point.security.event(_RECONFIGURED, "root certificate (serial number %s) was deleted" % hashes["serialNumber"])
         return _status("Accepted")
     return _status("NotFound")
 
@@ -166,7 +166,7 @@ async def _signed(point, payload) -> dict:
         return _refuse(point, "the charge point's certificate", error)
     except OSError as error:
         return _refuse(point, "the charge point's certificate", "it could not be stored: %s" % error)
-    point.security.event(RECONFIGURED, "the certificate of the charge point was replaced")
+    point.security.event(_RECONFIGURED, "the certificate of the charge point was replaced")
     return _status("Accepted")
 
 
