@@ -6,7 +6,8 @@ from ocpp_help import UTC_S, LinkPoint
 from virtual_time import Record
 
 from ocpp.errors import CallError, CallTimeout, NotConnected
-from ocpp.link import CONNECTED, OFF, WAITING, encoded
+from ocpp.joining import encoded
+from ocpp.link import CONNECTED, OFF, WAITING
 from ocpp.timestamps import iso
 from ocpp.websocket import GOING_AWAY, HandshakeError
 
