@@ -12,7 +12,7 @@ from ocpp.charging import Charging
 from ocpp.errors import PROPERTY, CallError, NotConnected, Silent
 from ocpp.handlers import module_of
 from ocpp.link import Link
-from ocpp.metering import END, Metering
+from ocpp.metering import Metering
 from ocpp.rare import Rare, borrow
 from ocpp.reservation import Reservations
 from ocpp.security import Security
@@ -200,7 +200,7 @@ service registered time_set change_availability come_due reset
         """
         if self.transactions.current is not None:
             self.station.keep_energy()
-            data = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), END)
+            data = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), "Transaction.End")
             self.transactions.end(reason, self.station.energy_wh(), id_tag, data)
             self.charging.transaction_ended()
         self._ending = None

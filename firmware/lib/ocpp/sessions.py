@@ -3,7 +3,10 @@
 import asyncio
 
 from ocpp.authorisation import same
-from ocpp.metering import BEGIN
+from ocpp.rare import borrow
+
+# Here before the transaction begins: a full heap leaves nothing half done.
+_reserving = borrow("reserving")
 
 
 def session_began(self, id_tag) -> None:
@@ -13,10 +16,10 @@ def session_began(self, id_tag) -> None:
         self.end_transaction(*self._ending)
     tag = id_tag or self.config["FreeChargingIdTag"]
     parent = self.auth.parent_of(tag)
-    reservation = self.reservations.id_for(tag, parent)
-    begin = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), BEGIN)
+    reservation = _reserving.id_for(self.reservations, tag, parent)
+    begin = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), "Transaction.Begin")
     current = self.transactions.begin(tag, self.station.energy_wh(), reservation, parent, begin)
-    self.reservations.take(tag, parent)
+    _reserving.take(self.reservations, tag, parent)
     self.remote_tag = None
     if self.remote_profile and not same(self.remote_profile, tag):
         # Another card came first.
@@ -32,7 +35,7 @@ def end_interrupted(self) -> None:
     found = self.transactions.interrupted()
     if found is not None:
         if found.reservation_id is not None:
-            self.reservations.cancel(found.reservation_id, "used before a restart")
+            _reserving.cancel(self.reservations, found.reservation_id, "used before a restart")
         self.transactions.restore(self.station.energy_wh())
 
 

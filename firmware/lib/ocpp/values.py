@@ -13,6 +13,8 @@ _KEY_MAX = const(20)
 _KEY_DIGITS = const(40)
 _HEX = "0123456789abcdefABCDEF"
 
+_rows = borrow("rows")
+
 
 def normal(kind: str, text: str, measurands) -> str:
     """`text` in its usual spelling when it is a value of type `kind` (see `keys`); else ValueError, what is allowed."""
@@ -90,16 +92,95 @@ def plain(value) -> str:
     return str(value)
 
 
-def listing(configuration, keys) -> dict:
-    """The payload of GetConfiguration.conf, see `Configuration.listing`."""
+def listing(configuration, keys=()) -> dict:
+    """The payload of GetConfiguration.conf: of the keys asked for, or of all, that may be read.
+
+    A secret is left out, or, when asked for by name, listed without its value.
+    """
     entries = []
     unknown = []
-    for key in keys or configuration.keys():
-        row = configuration.row(key)
+    for key in keys or _rows.keys(configuration):
+        row = _rows.row(configuration, key)
         if row is None:
             unknown.append(key)
         elif row[1] != "s":
-            entries.append({"key": row[0], "readonly": row[1] == "r", "value": configuration.text(row)})
+            entries.append({"key": row[0], "readonly": row[1] == "r", "value": _rows.text(configuration, row)})
         elif keys:
             entries.append({"key": row[0], "readonly": False})
     return {"configurationKey": entries, "unknownKey": unknown} if keys else {"configurationKey": entries}
+
+
+def restore(self, stored: dict) -> None:
+    """Take up what is stored as far as it is still allowed."""
+    for key, text in stored.items():
+        row = _rows.row(self, key)
+        try:
+            if row is None:
+                raise ValueError
+            self._changed[row[0]] = normal(row[2], text, self._measurands)
+        except ValueError:
+            self.refused.append(key)
+
+
+def change(self, key: str, text: str) -> str:
+    """Take over what the central system wants: "Accepted", "RebootRequired", "Rejected" or "NotSupported".
+
+    OSError when flash refuses; nothing has changed then.
+    """
+    row = _rows.row(self, key)
+    if row is None:
+        return "NotSupported"
+    if row[1] == "r":
+        return "Rejected"
+    try:
+        text = normal(row[2], text, self._measurands)
+    except ValueError:
+        return "Rejected"
+    # Security whitepaper, A00: a profile is only ever raised.
+    if row[0] == "SecurityProfile" and int(text) <= self["SecurityProfile"]:
+        return "Rejected"
+    _take(self, {row[0]: text})
+    return "RebootRequired" if row[1] == "b" else "Accepted"
+
+
+def preset(self, wanted: dict) -> None:
+    """Set values on the host's behalf, typed or as text, read-only keys too; all or, at an error, none.
+
+    ValueError naming key, value and what is allowed; OSError when flash refuses.
+    """
+    texts = {}
+    for key, value in wanted.items():
+        row = _rows.find(self, key)
+        if row is None:
+            raise ValueError("%s: no such key" % key)
+        text = plain(value)
+        try:
+            texts[key] = normal(row[2], text, self._measurands)
+        except ValueError as error:
+            shown = "secret" if row[1] == "s" else "'%s'" % text
+            raise ValueError("%s: %s; allowed: %s" % (key, shown, error))
+    _take(self, texts)
+
+
+def _take(self, texts: dict) -> None:
+    """Store what is different, then tell the listeners."""
+    changed = dict(self._changed)
+    different = []
+    for key, text in texts.items():
+        row = _rows.row(self, key)
+        if row is None or text == _rows.text(self, row):
+            continue
+        different.append(key)
+        if text == row[3]:
+            changed.pop(key, None)
+        else:
+            changed[key] = text
+    if not different:
+        return
+    self._store.save(changed)
+    self._changed = changed
+    for key in different:
+        self._values.pop(key, None)
+    for key in different:
+        for listener in self.listeners:
+            listener(key)
