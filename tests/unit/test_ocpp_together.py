@@ -328,3 +328,27 @@ def test_what_a_part_raises_ends_the_turns():
             raise AssertionError("it went on")
 
     run(main)
+
+
+def test_a_part_that_finds_no_room_in_the_heap_is_told_of_and_tried_again():
+    async def main(time):
+        told = []
+        turns = Turns(time.ticks_ms, told.append)
+        tries = []
+
+        async def needs_room():
+            tries.append(time.now_ms)
+            if len(tries) < 3:
+                raise MemoryError("full")
+            return 60_000
+
+        turns.add(needs_room)
+        other = Part(time, turns, 5_000)
+        task = asyncio.create_task(turns.run())
+        await asyncio.sleep_ms(21_000)
+        task.cancel()
+        assert tries == [0, 10_000, 20_000], tries
+        assert [error.args for error in told] == [("full",)] * 2
+        assert other.at == [0, 5_000, 10_000, 15_000, 20_000], other.at
+
+    run(main)

@@ -56,8 +56,8 @@ service registered time_set change_availability come_due reset
         # (reason, idTag) of the end of a session whose transaction could not be ended, for want of room in the heap.
         self._ending = None
         # What waits for the network takes turns in one, whatever else is due by itself in the other.
-        self.sender = Turns(clock.ticks_ms)
-        self.watch = Turns(clock.ticks_ms)
+        self.sender = Turns(clock.ticks_ms, self.failed)
+        self.watch = Turns(clock.ticks_ms, self.failed)
         self._profiles = self.watch.add(self._follow_profiles)
         self._availability = stores("ocpp_point")
         self.operative, self.whole_operative, self._scheduled = borrow("service").restored(self)
@@ -136,9 +136,14 @@ service registered time_set change_availability come_due reset
 
     def failed(self, error) -> None:
         """Log an error that nobody expected."""
-        text = io.StringIO()
-        sys.print_exception(error, text)
-        self.log.add("error", "ocpp", "failed", text.getvalue())
+        try:
+            text = io.StringIO()
+            sys.print_exception(error, text)
+            text = text.getvalue()
+        except MemoryError:
+            # Nothing else can be said either.
+            text = "the heap is full"
+        self.log.add("error", "ocpp", "failed", text)
 
     # -- life ----------------------------------------------------------------------------------------
 

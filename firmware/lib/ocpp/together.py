@@ -7,6 +7,8 @@ from micropython import const
 
 # What waits for news only is asked again after this long all the same: timers of a chip reach 6 days.
 _LONGEST_MS = const(86_400_000)
+# A full heap is looked at again after this long.
+_FULL_MS = const(10_000)
 
 
 async def together(*coroutines, over=None) -> None:
@@ -100,11 +102,13 @@ class Turns:
     """Gives parts their turns in one task, one after the other, so that none has a task of its own.
 
     A part is a coroutine function without arguments: it does what is due, and returns after how many ms it wants its
-    next turn, None when only for news. It gets it earlier when it is woken.
+    next turn, None when only for news. It gets it earlier when it is woken. One that finds no room in the heap, for
+    what it loads for its turn, is tried again; `failed(error)` is told.
     """
 
-    def __init__(self, ticks_ms):
+    def __init__(self, ticks_ms, failed=None):
         self._ticks_ms = ticks_ms
+        self._failed = failed
         self._alarm = Alarm()
         self._turns = []
 
@@ -120,7 +124,13 @@ class Turns:
             for turn in self._turns:
                 if turn.woken or ticks_diff(turn.due, self._ticks_ms()) <= 0:
                     turn.woken = False
-                    wait_ms = await turn.step()
+                    try:
+                        wait_ms = await turn.step()
+                    except MemoryError as error:
+                        if self._failed is None:
+                            raise
+                        self._failed(error)
+                        wait_ms = _FULL_MS
                     wait_ms = _LONGEST_MS if wait_ms is None else min(wait_ms, _LONGEST_MS)
                     turn.due = ticks_add(self._ticks_ms(), wait_ms)
             now = self._ticks_ms()
