@@ -19,18 +19,20 @@ from ocpp.charging import (
     MAX,
     PERIODS,
     PURPOSE,
-    PURPOSES,
     RECEIVED,
     REPEAT,
     SEQUENCE,
-    SIXTHS,
     SLOT,
     START,
     TX,
     WAITS,
     WATTS,
 )
+from ocpp.rare import borrow
 from ocpp.timestamps import iso, parse
+
+_limits = borrow("limits")
+_PURPOSES = _limits.PURPOSES
 
 _LIST = "ocpp_profiles"
 _STORE = "ocpp_profile%d"
@@ -82,7 +84,7 @@ def install(charging, connector: int, payload: dict, remote: bool) -> str:
 def _read(charging, connector: int, payload: dict, remote: bool) -> tuple:
     """The profile of a checked request without sequence number and slot; ValueError says what is not allowed."""
     config = charging.point.config
-    purpose = PURPOSES.index(payload["chargingProfilePurpose"])
+    purpose = _PURPOSES.index(payload["chargingProfilePurpose"])
     level = _check("stackLevel", payload["stackLevel"], 0, config["ChargeProfileMaxStackLevel"])
     # Section 3.13.1: the whole has a maximum, connectors have transactions.
     _check("connectorId", connector, 1 if purpose == TX else 0, 0 if purpose == MAX else 1)
@@ -109,7 +111,7 @@ def _check_transaction(transaction, purpose: int, payload: dict, remote: bool) -
     wanted = payload.get("transactionId")
     if remote:
         if purpose != TX:
-            raise ValueError("chargingProfilePurpose: %s; allowed with a remote start: TxProfile" % PURPOSES[purpose])
+            raise ValueError("chargingProfilePurpose: %s; allowed with a remote start: TxProfile" % _PURPOSES[purpose])
         if wanted is not None:
             raise ValueError("transactionId: %d; allowed with a remote start: none" % wanted)
         if transaction is not None:
@@ -229,7 +231,11 @@ def _save_list(charging, profiles: list) -> None:
 
 
 def clear(charging, criteria: dict) -> str:
-    """See Charging.clear. An id names one profile; otherwise all that match the other fields go (5.4)."""
+    """Remove what a ClearChargingProfile.req names; "Accepted", or "Unknown" when there was none (5.4).
+
+    CallError InternalError when flash refuses; then nothing was removed. An id names one profile; otherwise all that
+    match the other fields go.
+    """
     gone = [profile for profile in charging.profiles if _matches(profile, criteria)]
     if not gone:
         return "Unknown"
@@ -252,7 +258,7 @@ def _matches(profile: tuple, criteria: dict) -> bool:
     return (
         criteria.get("connectorId", profile[CONNECTOR]) == profile[CONNECTOR]
         and criteria.get("stackLevel", profile[LEVEL]) == profile[LEVEL]
-        and (purpose is None or PURPOSES.index(purpose) == profile[PURPOSE])
+        and (purpose is None or _PURPOSES.index(purpose) == profile[PURPOSE])
     )
 
 
@@ -314,7 +320,9 @@ def _revive(value, slot: int, least: int):
 
 
 async def composite(charging, connector: int, duration_s: int, unit: str) -> dict:
-    """See Charging.composite. Without a transaction it is that of one that begins now.
+    """GetCompositeSchedule.conf for the next `duration_s` seconds in `unit` "A" or "W" (5.7).
+
+    Without a transaction it is that of one that begins now.
 
     Where nothing limits, the station's own largest current stands. With more periods than allowed it is shortened,
     never made coarser. With one connector, the whole (connector 0) draws what connector 1 draws.
@@ -349,7 +357,7 @@ async def _listed(charging, now_s: int, duration_s: int, unit: str) -> tuple:
     last = None
     offset_s = instants = 0
     while offset_s < duration_s and instants < _MOST_INSTANTS:
-        profile, share, phases, rest_s = charging.at(profiles, now_s + offset_s, elapsed_s + offset_s)
+        profile, share, phases, rest_s = _limits.at(charging, profiles, now_s + offset_s, elapsed_s + offset_s)
         found = _tenths(charging.point.station, profile, share, phases, unit)
         if found != last:
             if len(listed) == most:
@@ -369,5 +377,5 @@ def _tenths(station, profile, share: int, phases: int, unit: str) -> tuple:
     volts = station.volts()
     if profile is None:
         phases = station.phases()
-        share = station.max_ma() // 100 * SIXTHS * volts
-    return (share * phases // SIXTHS if unit == "W" else share // (SIXTHS * volts)), phases
+        share = station.max_ma() // 100 * _limits.SIXTHS * volts
+    return (share * phases // _limits.SIXTHS if unit == "W" else share // (_limits.SIXTHS * volts)), phases
