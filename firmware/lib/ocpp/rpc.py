@@ -8,7 +8,8 @@ from time import ticks_add, ticks_diff
 from micropython import const
 
 from ocpp.errors import FORMATION, GENERIC, INTERNAL, CallError, CallTimeout, NotConnected, OcppError, Silent
-from ocpp.frames import ID_ECHOED, call_id, parse
+from ocpp.frames import parse
+from ocpp.rare import borrow
 from ocpp.together import Alarm, ended, together
 
 _CALL = const(2)
@@ -28,8 +29,6 @@ _WAITING = const(4)
 _WAITING_BYTES = const(16384)
 # A handler that takes longer is broken: what takes long is to be done after the answer.
 _HANDLER_MS = const(60000)
-# A peer that sends nonsense without end must not fill the log.
-_QUIET_MS = const(60000)
 _SHOWN = const(60)
 
 
@@ -111,8 +110,8 @@ class Rpc:
         self._calls = self._bytes = 0
         # CALLs that were taken lately, the oldest first.
         self._lately = []
-        self._complained_at = None
-        self._unsaid = 0
+        self.complained_at = None
+        self.unsaid = 0
 
     async def run(self) -> None:
         """Read until the link ends; CALLs of ours that wait then raise NotConnected."""
@@ -144,7 +143,7 @@ class Rpc:
                 head = getattr(error, "head", None)
                 if head is None:
                     return
-                self._refuse(call_id(head.encode()), "message too long")
+                self._refuse("message too long", None, head.encode())
 
     async def call(self, action: str, payload: dict, message_id=None) -> dict:
         """Send a CALL when all earlier ones are answered or given up, and return the payload of its answer.
@@ -172,7 +171,7 @@ class Rpc:
         if answer is None:
             raise NotConnected("link ended before %s was answered" % action)
         if answer[0] == _CALLERROR:
-            raise _peer_error(answer)
+            raise borrow("complaints").peer_error(answer)
         if len(answer) != 3 or not isinstance(answer[2], dict):
             raise CallError(FORMATION, "answer to %s: no object" % action)
         return answer[2]
@@ -209,7 +208,7 @@ class Rpc:
         try:
             frame = parse(data)
         except ValueError as error:
-            self._refuse(call_id(data), str(error))
+            self._refuse(str(error), None, data)
             return
         kind = frame[0] if isinstance(frame, list) and frame else None
         if type(kind) is not int or len(frame) < 2 or not isinstance(frame[1], str):
@@ -231,9 +230,9 @@ class Rpc:
     def _take_call(self, frame: list, data) -> None:
         message_id = frame[1]
         if not 0 < len(message_id) <= _ID_CHARS:
-            self._refuse(message_id, "id of %d characters; allowed: 1 to %d" % (len(message_id), _ID_CHARS))
+            self._refuse("id of %d characters; allowed: 1 to %d" % (len(message_id), _ID_CHARS), message_id)
         elif len(frame) != 4 or not isinstance(frame[2], str) or not isinstance(frame[3], dict):
-            self._refuse(message_id, "CALL is not [2, id, action, object]")
+            self._refuse("CALL is not [2, id, action, object]", message_id)
         else:
             check = crc32(data)
             if self._is_new(message_id, check):
@@ -251,7 +250,7 @@ class Rpc:
     def _queue_call(self, call: _Call) -> None:
         if self._calls >= _WAITING or self._bytes + call.size > _WAITING_BYTES:
             self._complain("one CALL too many at a time", call.message_id)
-            self._queue_text(_error(call.message_id, GENERIC, "busy; send one CALL at a time"))
+            self._queue_text(error_text(call.message_id, GENERIC, "busy; send one CALL at a time"))
             return
         if len(self._lately) == _REMEMBERED:
             self._lately.pop(0)
@@ -272,24 +271,17 @@ class Rpc:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
 
-    def _refuse(self, message_id, why: str) -> None:
-        """Answer a broken CALL, or only log it when its id cannot be found."""
-        self._complain(why, message_id)
-        if message_id and len(message_id) <= ID_ECHOED:
-            self._queue_text(_error(message_id, FORMATION, why))
+    def _refuse(self, why: str, message_id=None, data=None) -> None:
+        """Answer a broken CALL, or only log it when its id is not known nor to be found in `data`."""
+        self._complain(why, message_id, data, True)
 
-    def _complain(self, why: str, message_id) -> None:
+    def _complain(self, why: str, message_id, data=None, answered: bool = False) -> None:
         """Log what was wrong with a frame, without its content, which may be secret; once a minute at most."""
-        now = self._clock.ticks_ms()
-        if self._complained_at is not None and ticks_diff(now, self._complained_at) < _QUIET_MS:
-            self._unsaid += 1
-            return
-        text = "%s; id %s" % (why, (message_id or "none")[:ID_ECHOED])
-        if self._unsaid:
-            text += "; %d more since the last entry" % self._unsaid
-        self._complained_at = now
-        self._unsaid = 0
-        self._log.add("warning", "ocpp", "frame_refused", text)
+        try:
+            borrow("complaints").complain(self, why, message_id, data, answered)
+        except MemoryError:
+            # It is counted, and told of with the next one.
+            self.unsaid += 1
 
     async def _work(self) -> None:
         """Handle the peer's CALLs one after the other, and send every answer, so that reading never waits."""
@@ -347,7 +339,7 @@ class Rpc:
             self._log.add("error", "ocpp", "handler_failed", "%s: %r" % (action[:_SHOWN], error))
             refusal = CallError(INTERNAL, "%s failed" % action[:_SHOWN])
         self.sent = []
-        return _error(call.message_id, refusal.code, refusal.description, refusal.details)
+        return error_text(call.message_id, refusal.code, refusal.description, refusal.details)
 
     async def _send(self, text: str) -> bool:
         try:
@@ -362,15 +354,6 @@ def _dump(frame: list) -> str:
     return json.dumps(frame, separators=(",", ":"))
 
 
-def _error(message_id: str, code: str, description: str, details=None) -> str:
+def error_text(message_id: str, code: str, description: str, details=None) -> str:
+    """A CALLERROR."""
     return _dump([_CALLERROR, message_id, code, description[:_DESCRIPTION], details or {}])
-
-
-def _peer_error(answer: list) -> CallError:
-    """The error that a CALLERROR tells; peers leave out or mix up what follows the id."""
-    code, description, details = (answer[2:5] + [None, None, None])[:3]
-    return CallError(
-        code if isinstance(code, str) else GENERIC,
-        description if isinstance(description, str) else "",
-        details if isinstance(details, dict) else None,
-    )

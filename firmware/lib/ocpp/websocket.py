@@ -33,10 +33,8 @@ _CONTROL_BYTES = const(125)
 _PIECE_BYTES = const(1024)
 # What is too long is read and dropped up to here, some minutes at the rate of a poor radio link; beyond, the peer
 # does not mean it, and the link is closed.
-_DROPPED_BYTES = const(8 * 1024 * 1024)
+DROPPED_BYTES = const(8 * 1024 * 1024)
 _HEAD_BYTES = const(200)
-# How long to wait for the peer's end of a closing handshake (RFC 6455, 7.1.1 leaves it to us).
-_CLOSING_MS = const(1000)
 
 
 class HandshakeError(OcppError):
@@ -65,7 +63,7 @@ class TooLong(OcppError):
         self.head = head
 
 
-class _Breach(Exception):
+class Breach(Exception):
     """The peer has broken the protocol; (close code, text)."""
 
 
@@ -186,8 +184,8 @@ class WebSocket:
             await self._end(ABNORMAL, "the other side went away")
         except OSError as error:
             await self._end(ABNORMAL, str(error))
-        except _Breach as breach:
-            await self._reject(*breach.args)
+        except Breach as breach:
+            await borrow("closing").reject(self, *breach.args)
         finally:
             self._receiving = False
         raise Closed(NO_CODE if self.code is None else self.code, self.reason)
@@ -202,14 +200,14 @@ class WebSocket:
         first, second = await self._pipe.exactly(2)
         opcode = first & 0x0F
         if first & _RESERVED:
-            raise _Breach(PROTOCOL_ERROR, "reserved bits")
+            raise Breach(PROTOCOL_ERROR, "reserved bits")
         if second & _MASK:
-            raise _Breach(PROTOCOL_ERROR, "masked frame")
+            raise Breach(PROTOCOL_ERROR, "masked frame")
         if opcode & 8:
             await self._control(first, second)
             return False
         if opcode > _BINARY or (opcode == _CONTINUATION) != self._amid:
-            raise _Breach(PROTOCOL_ERROR, "frame of kind %d" % opcode)
+            raise Breach(PROTOCOL_ERROR, "frame of kind %d" % opcode)
         length = second
         if length > 125:
             length = int.from_bytes(await self._pipe.exactly(2 if length == 126 else 8), "big")
@@ -224,8 +222,8 @@ class WebSocket:
     async def _take(self, length: int) -> None:
         """Read the payload of a data frame into the message, or drop it when that gets too long."""
         self._size += length
-        if self._size > _DROPPED_BYTES:
-            raise _Breach(TOO_BIG, "message too long")
+        if self._size > DROPPED_BYTES:
+            raise Breach(TOO_BIG, "message too long")
         if not self._dropping and self._size <= self._max_bytes:
             part = self._room(length)
             if part is not None:
@@ -254,68 +252,34 @@ class WebSocket:
         self._amid = False
         if self._dropping:
             raise TooLong(self._size, "".join(chr(b) if 0x20 <= b < 0x7F else "?" for b in data))
-        _utf8(data)
+        utf8(data)
         return data
 
     async def _control(self, first: int, length: int) -> None:
         opcode = first & 0x0F
         if not first & _FIN or length > _CONTROL_BYTES or opcode > _PONG:
-            raise _Breach(PROTOCOL_ERROR, "control frame of kind %d" % opcode)
+            raise Breach(PROTOCOL_ERROR, "control frame of kind %d" % opcode)
         data = await self._pipe.exactly(length)
         if opcode == _PING:
             # A pong after our own Close is neither needed nor allowed (RFC 6455, 5.5.1).
             if not self._close_sent:
                 await self._send(_PONG, data)
         elif opcode == _CLOSE:
-            await self._closed_by_peer(data)
+            await borrow("closing").closed_by_peer(self, data)
 
     # -- closing -------------------------------------------------------------------------------------
-
-    async def _closed_by_peer(self, data: bytes) -> None:
-        code = NO_CODE
-        reason = ""
-        if data:
-            code = int.from_bytes(data[:2], "big")
-            if len(data) == 1 or not _is_code(code):
-                raise _Breach(PROTOCOL_ERROR, "close code")
-            reason = _utf8(data[2:])
-        if not self._close_sent:
-            await self._send(_CLOSE, data[:2])
-        await self._end(code, reason)
-        raise Closed(code, reason)
-
-    async def _reject(self, code: int, text: str) -> None:
-        """Tell the peer why, and end the connection."""
-        if not self._close_sent:
-            await self._send(_CLOSE, code.to_bytes(2, "big") + text.encode())
-            await self._linger()
-        await self._end(code, text)
 
     async def close(self, code: int = NORMAL) -> None:
         """Close in order: takes up to a second to tell the peer, and one for its answer; never raises."""
         if self.code is not None:
             return
         try:
-            if not self._close_sent:
-                # A peer that is gone may have left another write stuck before it.
-                await asyncio.wait_for_ms(self._send(_CLOSE, code.to_bytes(2, "big")), _CLOSING_MS)
-            if self._receiving:
-                self._ended = self._ended or asyncio.Event()
-                await asyncio.wait_for_ms(self._ended.wait(), _CLOSING_MS)
-            else:
-                await self._linger()
-        except (Closed, asyncio.TimeoutError):
-            # Gone already, or silent: in both cases the connection is cut now.
+            await borrow("closing").close(self, code)
+        except MemoryError:
+            # No room for a good-bye: the connection is cut.
             return
         finally:
             await self._end(code, "")
-
-    async def _linger(self) -> None:
-        """Drop what still comes until the peer closes: closed with bytes unread, TCP might reset our Close away."""
-        try:
-            await asyncio.wait_for_ms(self._pipe.skip(_DROPPED_BYTES), _CLOSING_MS)
-        except (OSError, EOFError, asyncio.TimeoutError):
-            return
 
     async def _end(self, code: int, reason: str) -> None:
         if self.code is None:
@@ -343,36 +307,17 @@ def _encoded(text: str) -> bytes:
     data = text.encode()
     if len(data) == len(text) or _is_shortest(data):
         return data
-    mended = []
-    high = 0
-    for char in text:
-        code = ord(char)
-        if high:
-            pair = 0xDC00 <= code <= 0xDFFF
-            mended.append(chr(0x10000 + (high - 0xD800) * 0x400 + code - 0xDC00) if pair else "\ufffd")
-            high = 0
-            if pair:
-                continue
-        if 0xD800 <= code <= 0xDBFF:
-            high = code
-        else:
-            mended.append("\ufffd" if 0xDC00 <= code <= 0xDFFF else char)
-    return ("".join(mended) + ("\ufffd" if high else "")).encode()
+    return borrow("escapes").mended(text)
 
 
-def _is_code(code: int) -> bool:
-    """Whether a peer may close with `code` (RFC 6455, 7.4)."""
-    return 1000 <= code <= 1014 and code not in (1004, NO_CODE, ABNORMAL) or 3000 <= code <= 4999
-
-
-def _utf8(data) -> str:
-    """`data` as text; _Breach 1007 when it is no UTF-8."""
+def utf8(data) -> str:
+    """`data` as text; Breach 1007 when it is no UTF-8."""
     try:
         text = str(data, "utf-8")
     except UnicodeError:
-        raise _Breach(BAD_TEXT, "no UTF-8")
+        raise Breach(BAD_TEXT, "no UTF-8")
     if len(text) != len(data) and not _is_shortest(data):
-        raise _Breach(BAD_TEXT, "no UTF-8")
+        raise Breach(BAD_TEXT, "no UTF-8")
     return text
 
 
