@@ -1,6 +1,7 @@
 """HTTP's header on a connection, as a hostile server sends it (R25)."""
 
-from ocpp.stream import Pipe, response
+from ocpp.http import response
+from ocpp.stream import Pipe
 
 STATUS = b"HTTP/1.1 101 Switching Protocols\r\n"
 

@@ -5,9 +5,10 @@ from hashlib import sha1
 from os import urandom
 
 from ocpp.rare import borrow
-from ocpp.stream import Pipe, response, trusting, within
+from ocpp.stream import Pipe
 from ocpp.websocket import HandshakeError, WebSocket
 
+_http = borrow("http")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -30,7 +31,7 @@ async def connect(open_connection, url: str, protocols, headers, ssl, max_bytes:
                 await pipe.close()
         return made
 
-    return await within(trusting(attempt, ssl), timeout_s)
+    return await _http.within(_http.trusting(attempt, ssl), timeout_s)
 
 
 async def _shake_hands(pipe: Pipe, target, protocols, headers) -> str:
@@ -50,7 +51,7 @@ async def _shake_hands(pipe: Pipe, target, protocols, headers) -> str:
         lines.append("%s: %s" % (name, value))
     await pipe.write("\r\n".join(lines + ["", ""]).encode())
     try:
-        status, answer = await response(pipe)
+        status, answer = await _http.response(pipe)
     except EOFError:
         raise HandshakeError("the server closed the connection during the handshake")
     except ValueError as error:

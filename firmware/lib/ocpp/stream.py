@@ -1,4 +1,4 @@
-"""A connection whose every wait and every buffer has a bound, and what HTTP's header looks like on it."""
+"""A connection whose every wait and every buffer has a bound; `http` has what is needed before it is used."""
 
 import asyncio
 from time import ticks_ms as _ticks_ms
@@ -9,11 +9,6 @@ from ocpp.together import Alarm
 
 # Takes a frame's header or most of an HTTP line at once, and costs little beside the connection's own buffers.
 _BUFFER_BYTES = const(512)
-# A proxy's error page may bring long lines; what is longer is an attack or no HTTP.
-_LINE_BYTES = const(1024)
-_HEADER_LINES = const(64)
-# All of them are kept until the last has come.
-_HEADER_BYTES = const(8192)
 _ETIMEDOUT = const(110)
 
 
@@ -92,22 +87,6 @@ class Pipe:
                 raise EOFError
             count -= part
 
-    async def line(self) -> str:
-        """One line without its end; ValueError when it is longer than 1,024 bytes or not printable ASCII."""
-        line = b""
-        while True:
-            if not await self.fill():
-                raise EOFError
-            end = self._buffer.find(b"\n", self._start, self._end)
-            stop = self._end if end < 0 else end
-            line += self._view[self._start : stop]
-            if len(line) > _LINE_BYTES:
-                raise ValueError("a line of more than %d bytes" % _LINE_BYTES)
-            if end >= 0:
-                self._start = end + 1
-                return _ascii(line)
-            self._start = stop
-
     async def write(self, data) -> None:
         """Send all of `data`; when that fails or is cancelled nobody knows what arrived: `torn` is then True."""
         self.torn = True
@@ -157,63 +136,3 @@ class Pipe:
         except OSError:
             # It is gone, which is what was wanted; TLS may still have wished to say good-bye.
             return
-
-
-def _ascii(line: bytes) -> str:
-    text = line.decode()
-    if len(text) != len(line):
-        raise ValueError("a line that is not ASCII")
-    if text[-1:] == "\r":
-        text = text[:-1]
-    # Parts of it may be logged; a terminal that shows the log must not obey them.
-    if any((char < " " and char != "\t") or char == "\x7f" for char in text):
-        raise ValueError("a line with a control character")
-    return text
-
-
-async def response(pipe: Pipe) -> tuple:
-    """(status, headers by lower-case name) of an HTTP response; ValueError when it is none (RFC 9112, 4 and 5)."""
-    line = await pipe.line()
-    parts = line.split(" ", 2)
-    if len(parts) < 2 or parts[0][:7] != "HTTP/1." or len(parts[1]) != 3 or not parts[1].isdigit():
-        raise ValueError("'%s' is no answer of HTTP/1.1" % line[:40])
-    headers = {}
-    room = _HEADER_BYTES
-    for _ in range(_HEADER_LINES):
-        line = await pipe.line()
-        room -= len(line)
-        if room < 0:
-            raise ValueError("headers of more than %d bytes" % _HEADER_BYTES)
-        if not line:
-            return int(parts[1]), headers
-        name, found, value = line.partition(":")
-        name = name.lower()
-        if not found or not name or name != name.strip():
-            raise ValueError("'%s' is no header" % line[:40])
-        value = value.strip()
-        headers[name] = headers[name] + ", " + value if name in headers else value
-    raise ValueError("more than %d headers" % _HEADER_LINES)
-
-
-async def within(coroutine, timeout_s: int):
-    """Wait for `coroutine`; after `timeout_s` it is cancelled and OSError(ETIMEDOUT) raised."""
-    try:
-        return await asyncio.wait_for(coroutine, timeout_s)
-    except asyncio.TimeoutError:
-        raise OSError(_ETIMEDOUT, "no answer within %d s" % timeout_s)
-
-
-async def trusting(attempt, ssl):
-    """`await attempt()`, a second time when `ssl` (a `tls.Tls`) asks for it: see `tls.Tls.judge`."""
-    if not hasattr(ssl, "judge"):
-        return await attempt()
-    try:
-        return await attempt()
-    except (OSError, ValueError) as error:
-        if not ssl.judge(error):
-            raise
-    try:
-        return await attempt()
-    except (OSError, ValueError) as error:
-        ssl.judge(error)
-        raise

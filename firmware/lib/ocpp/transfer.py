@@ -12,9 +12,11 @@ from os import urandom
 from micropython import const
 
 from ocpp.errors import OcppError
-from ocpp.stream import Pipe, response, trusting, within
+from ocpp.rare import borrow
+from ocpp.stream import Pipe
 from ocpp.url import UrlError, parse, unescaped
 
+_http = borrow("http")
 _SCHEMES = ("http", "https", "ftp")
 # Two full TCP segments: few waits, little heap.
 _BUFFER_BYTES = const(2920)
@@ -85,7 +87,7 @@ async def _follow(transfer, url: str, tls) -> None:
             async def attempt(target=target, ssl=ssl):
                 return await transfer(target, ssl)
 
-            url = await trusting(attempt, ssl)
+            url = await _http.trusting(attempt, ssl)
             if url is None:
                 return
     except EOFError:
@@ -167,7 +169,7 @@ class _Source:
 
 
 async def _open(open_connection, target, ssl, timeout_s: int) -> Pipe:
-    streams = await within(open_connection(target.host, target.port, ssl), timeout_s)
+    streams = await _http.within(open_connection(target.host, target.port, ssl), timeout_s)
     return Pipe(streams, timeout_s, buffer_bytes=_BUFFER_BYTES)
 
 
@@ -196,7 +198,7 @@ async def _get(open_connection, target, ssl, timeout_s: int, sink: _Sink):
     pipe = await _open(open_connection, target, ssl, timeout_s)
     try:
         await pipe.write(_request("GET", target, target.target))
-        status, headers = await within(_final(pipe), timeout_s)
+        status, headers = await _http.within(_final(pipe), timeout_s)
         if status != 200:
             return _moved(target, status, headers)
         await _body(pipe, headers, timeout_s, sink)
@@ -225,19 +227,19 @@ async def _body(pipe: Pipe, headers: dict, timeout_s: int, sink: _Sink) -> None:
 async def _chunks(pipe: Pipe, timeout_s: int, sink: _Sink) -> None:
     """RFC 9112, 7.1; trailers are not looked at."""
     while True:
-        digits = (await within(pipe.line(), timeout_s)).partition(";")[0].strip()
+        digits = (await _http.within(_http.line(pipe), timeout_s)).partition(";")[0].strip()
         if not 1 <= len(digits) <= _CHUNK_DIGITS:
             raise ValueError("a chunk's length is no number")
         size = int(digits, 16)
         if not size:
             return
         await _take_all(pipe, size, timeout_s, sink)
-        if await within(pipe.line(), timeout_s):
+        if await _http.within(_http.line(pipe), timeout_s):
             raise ValueError("a chunk is longer than it says")
 
 
 async def _take(pipe: Pipe, most: int, timeout_s: int, sink: _Sink) -> int:
-    piece = await within(pipe.some(most), timeout_s)
+    piece = await _http.within(pipe.some(most), timeout_s)
     if piece:
         await sink.take(piece)
     return len(piece)
@@ -293,7 +295,7 @@ async def _exchange(pipe: Pipe, timeout_s: int, head: bytes, source: _Source, ta
         # A server that wants no body may answer and close before it has come.
         failed = error
     try:
-        return await within(_final(pipe), timeout_s)
+        return await _http.within(_final(pipe), timeout_s)
     except (OSError, EOFError):
         if failed is not None:
             raise failed
@@ -303,7 +305,7 @@ async def _exchange(pipe: Pipe, timeout_s: int, head: bytes, source: _Source, ta
 async def _final(pipe: Pipe) -> tuple:
     """The response after those that only tell that it is on its way (RFC 9110, 15.2)."""
     while True:
-        status, headers = await response(pipe)
+        status, headers = await _http.response(pipe)
         if status >= 200:
             return status, headers
 
@@ -350,7 +352,7 @@ class _Ftp:
             await end.send(data)
             return
         while True:
-            piece = await within(data.some(_BUFFER_BYTES), self._timeout_s)
+            piece = await _http.within(data.some(_BUFFER_BYTES), self._timeout_s)
             if not piece:
                 return
             await end(piece)
@@ -376,7 +378,7 @@ class _Ftp:
             port = "%d" % (int(numbers[-2]) * 256 + int(numbers[-1])) if len(numbers) == 6 else ""
         if not port.isdigit() or not 0 < int(port) < 65536:
             raise TransferError("the server names no port: %s" % text[:60])
-        streams = await within(self._open_connection(self._target.host, int(port), None), self._timeout_s)
+        streams = await _http.within(self._open_connection(self._target.host, int(port), None), self._timeout_s)
         return Pipe(streams, self._timeout_s, buffer_bytes=_BUFFER_BYTES)
 
     async def _ask(self, command: str, *allowed) -> int:
@@ -403,7 +405,7 @@ class _Ftp:
         """(code, last line) of an answer of one or several lines (RFC 959, 4.2)."""
         end = ""
         for _ in range(_FTP_LINES):
-            line = await within(self._pipe.line(), self._timeout_s)
+            line = await _http.within(_http.line(self._pipe), self._timeout_s)
             if not end:
                 if not line[:3].isdigit() or len(line) < 3:
                     raise TransferError("this is no ftp server")
