@@ -2,9 +2,6 @@
 
 from ocpp.rare import borrow
 
-BEGIN = "Transaction.Begin"
-END = "Transaction.End"
-
 
 class Metering:
     """Has samples taken in time. `point` has watch, and what `sampling` needs of it."""
