@@ -147,7 +147,7 @@ def borrowed(path: Path) -> set[tuple[str, str]]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     own = bound([node for node in tree.body if isinstance(node, ast.Assign)], module)
     uses: set[tuple[str, str]] = set()
-    for part in functions:
+    for part in [*functions, tree]:
         names = {**own, **bound(part.body, module)}
         for node in ast.walk(part):
             if isinstance(node, ast.Attribute):
@@ -156,6 +156,11 @@ def borrowed(path: Path) -> set[tuple[str, str]]:
                     found = names.get(node.value.id)
                 if found:
                     uses.add((found, node.attr))
+            match node:
+                case ast.Assign(targets=[ast.Name(id="RARE")], value=ast.Constant(value=str(table))):
+                    for line in table.strip().splitlines():
+                        name, *methods = line.split()
+                        uses.update((name, method) for method in methods)
     return uses
 
 

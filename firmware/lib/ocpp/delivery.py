@@ -34,7 +34,7 @@ def _wait(self, ms: int) -> None:
     self._until = ticks_add(self._clock.ticks_ms(), ms)
 
 
-def _head(self):
+def _head(self) -> tuple | None:
     """What comes next: the head of the queue, or before a start the stop of a transaction that damage has taken.
 
     That one gets the register of the start behind it, and minus the transaction's number.

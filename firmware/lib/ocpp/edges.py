@@ -14,6 +14,10 @@ _DATA_BYTES = const(760)
 _EDGE_BYTES = const(350)
 # A record of values and its message: 550 bytes hold about 30 values, which are 4 KB on the wire.
 _VALUES_BYTES = const(550)
+# A power cut costs the energy of this time at most.
+_CHECKPOINT_S = const(60)
+# A reset that was announced comes within this time or not at all.
+_RESET_S = const(60)
 # Before a reset it is looked so often whether all is delivered.
 _LOOK_MS = const(50)
 
@@ -84,7 +88,7 @@ def expect_reset(self, reason: str) -> None:
     if self.current:
         self._reset_reason = reason
         self._reset_s = self._clock.uptime_s()
-        self._save()
+        _save(self)
 
 
 def values(self, sampled: list, context: str, utc=None, connector: int = 1) -> None:
@@ -96,7 +100,7 @@ def values(self, sampled: list, context: str, utc=None, connector: int = 1) -> N
     if transaction:
         # Before they leave: a stop after a power cut must not be earlier or lower than what it follows.
         transaction.meter_wh = max(transaction.meter_wh, samples.register_wh(sampled) or 0)
-        self._save()
+        _save(self)
     head = self.queue.stamp(utc)
     head += [connector, transaction.number if transaction else 0, samples.number(samples.CONTEXTS, context)]
     for part in _parts(sampled):
@@ -190,3 +194,27 @@ async def delivered(self, ms: int) -> bool:
             return False
         await asyncio.sleep_ms(_LOOK_MS)
     return True
+
+
+def checkpoint(self, meter_wh: int) -> None:
+    """Keep the register of the running transaction, on flash at most each 60 s; call it as often as it changes."""
+    transaction = self.current
+    if transaction is None:
+        return
+    transaction.meter_wh = max(transaction.meter_wh, meter_wh)
+    waited_s = self._clock.uptime_s() - self._saved_s
+    if waited_s >= _CHECKPOINT_S and transaction.meter_wh > self._saved_wh:
+        _save(self)
+
+
+def _save(self) -> None:
+    transaction = self.current
+    stamp = self.queue.stamp()
+    self._saved_s = self._clock.uptime_s()
+    self._saved_wh = transaction.meter_wh
+    if self._saved_s - self._reset_s > _RESET_S:
+        self._reset_reason = None
+    try:
+        self._store.save([transaction.number, transaction.meter_wh, self._reset_reason] + stamp)
+    except OSError as error:
+        self.queue.refused(error)

@@ -13,15 +13,8 @@ a page and 45 ms an erase (tools/flash_time.py) begin or end keep the chip for 5
 
 from time import ticks_diff
 
-from micropython import const
-
 from ocpp.queue import Queue
 from ocpp.rare import Rare, borrow
-
-# A power cut costs the energy of this time at most.
-_CHECKPOINT_S = const(60)
-# A reset that was announced comes within this time or not at all.
-_RESET_S = const(60)
 
 
 class Transactions(Rare):
@@ -36,7 +29,7 @@ class Transactions(Rare):
     ends a transaction.
     """
 
-    RARE = "edges begin end values stop_data interrupted restore expect_reset delivered"
+    RARE = "edges begin checkpoint end values stop_data interrupted restore expect_reset delivered"
 
     def __init__(self, point, interruption: str = "PowerLoss"):
         self._point = point
@@ -75,28 +68,6 @@ class Transactions(Rare):
             stored = False
         self._turn.wake()
         return number, stored
-
-    def checkpoint(self, meter_wh: int) -> None:
-        """Keep the register of the running transaction, on flash at most each 60 s; call it as often as it changes."""
-        transaction = self.current
-        if transaction is None:
-            return
-        transaction.meter_wh = max(transaction.meter_wh, meter_wh)
-        waited_s = self._clock.uptime_s() - self._saved_s
-        if waited_s >= _CHECKPOINT_S and transaction.meter_wh > self._saved_wh:
-            self._save()
-
-    def _save(self) -> None:
-        transaction = self.current
-        stamp = self.queue.stamp()
-        self._saved_s = self._clock.uptime_s()
-        self._saved_wh = transaction.meter_wh
-        if self._saved_s - self._reset_s > _RESET_S:
-            self._reset_reason = None
-        try:
-            self._store.save([transaction.number, transaction.meter_wh, self._reset_reason] + stamp)
-        except OSError as error:
-            self.queue.refused(error)
 
     # Delivery
 
