@@ -29,6 +29,8 @@ WAITS = const(14)  # True for a TxProfile whose transaction has not begun
 MAX = const(0)
 DEFAULT = const(1)
 TX = const(2)
+# Tenths of W a phase in sixths, so that a power divides among 1, 2 or 3 phases without a rest.
+SIXTHS = const(6)
 
 
 class Charging(Rare):

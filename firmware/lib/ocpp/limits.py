@@ -14,6 +14,7 @@ from ocpp.charging import (
     PURPOSE,
     RECEIVED,
     REPEAT,
+    SIXTHS,
     START,
     TO,
     TX,
@@ -28,8 +29,6 @@ _USES = ((TX, 1), (DEFAULT, 1), (DEFAULT, 0))
 
 # numberPhases that is assumed where none is given (section 7.14).
 _PHASES = const(3)
-# Tenths of W a phase in sixths, so that a power divides among 1, 2 or 3 phases without a rest.
-SIXTHS = const(6)
 # Below it no current can be offered (IEC 61851-1, table A.8).
 _LEAST_MA = const(6000)
 

@@ -22,6 +22,7 @@ from ocpp.charging import (
     RECEIVED,
     REPEAT,
     SEQUENCE,
+    SIXTHS,
     SLOT,
     START,
     TX,
@@ -377,5 +378,5 @@ def _tenths(station, profile, share: int, phases: int, unit: str) -> tuple:
     volts = station.volts()
     if profile is None:
         phases = station.phases()
-        share = station.max_ma() // 100 * _limits.SIXTHS * volts
-    return (share * phases // _limits.SIXTHS if unit == "W" else share // (_limits.SIXTHS * volts)), phases
+        share = station.max_ma() // 100 * SIXTHS * volts
+    return (share * phases // SIXTHS if unit == "W" else share // (SIXTHS * volts)), phases
