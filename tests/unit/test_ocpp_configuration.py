@@ -275,6 +275,41 @@ def test_the_host_may_set_read_only_keys():
     assert config["MaxChargingProfilesInstalled"] == 5
 
 
+def test_what_the_host_has_set_counts_again_when_what_the_central_system_changed_is_forgotten():
+    config, store = made()
+    config.preset({"HeartbeatInterval": 300, "AuthorizationKey": KEY, "NumberOfConnectors": 1})
+    config.change("HeartbeatInterval", "60")
+    config.change("AuthorizationKey", "anotherOfTheirOwn")
+    config.change("CpoName", "them")
+    config.change("LocalPreAuthorize", "true")
+    config, store = made(store.value)
+    assert config.refused == [] and config["HeartbeatInterval"] == 60
+    told = []
+    config.listeners.append(told.append)
+    config.forget()
+    assert sorted(told) == ["AuthorizationKey", "CpoName", "HeartbeatInterval", "LocalPreAuthorize"]
+    for one in (config, made(store.value)[0]):
+        assert one["HeartbeatInterval"] == 300 and one["AuthorizationKey"] == KEY
+        assert one["CpoName"] == "" and one["LocalPreAuthorize"] is False
+    saves = store.saves
+    config.forget()
+    config.preset({"HeartbeatInterval": 300})
+    assert store.saves == saves
+
+
+def test_what_the_host_sets_to_the_default_or_what_the_central_system_has_set_already_is_his():
+    config, store = made()
+    config.preset({"HeartbeatInterval": 300, "ConnectionTimeOut": 90})
+    config.change("CpoName", "me")
+    config.preset({"CpoName": "me", "HeartbeatInterval": 3600})
+    config.forget()
+    assert (config["CpoName"], config["HeartbeatInterval"], config["ConnectionTimeOut"]) == ("me", 3600, 90)
+    # What was allowed once may not be now.
+    again, _ = made({"": {"ConnectionTimeOut": "never", "CpoName": "me"}, "HeartbeatInterval": "60"})
+    again.forget()
+    assert (again["CpoName"], again["HeartbeatInterval"], again["ConnectionTimeOut"]) == ("me", 3600, 60)
+
+
 def test_what_the_host_may_not_set_is_named_and_nothing_is_altered():
     config, store = made()
     assert refusal(config, {"CpoName": "me", "HeartbeatInterval": 0}) == "HeartbeatInterval: '0'; allowed: 1 to 86400"

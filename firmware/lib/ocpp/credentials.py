@@ -184,7 +184,7 @@ def _go_back(security) -> None:
     proven = security.proven
     if CLIENT in proven or ROOT in proven:
         _store(security).restore(CLIENT in proven, ROOT in proven)
-    security.point.config.preset({name: proven[name] for name in (KEY, PROFILE) if name in proven})
+    security.point.config.take({name: str(proven[name]) for name in (KEY, PROFILE) if name in proven})
     save(security, {}, security.own_key and PASSWORD not in proven)
     begin_trial(security)
     text = "new %s did not work; the former is back" % ", ".join(sorted(proven))

@@ -1,4 +1,7 @@
-"""Checks and lists values of configuration keys; loaded only while one is changed or asked for."""
+"""Checks, lists and keeps values of configuration keys; loaded only while one is changed or asked for.
+
+What is kept is the text of each key that has not its default, and under "" those of the keys that the host has set.
+"""
 
 from micropython import const
 
@@ -112,6 +115,8 @@ def listing(configuration, keys=()) -> dict:
 
 def restore(self, stored: dict) -> None:
     """Take up what is stored as far as it is still allowed."""
+    # The host's own, which count when all is forgotten.
+    stored.pop("", None)
     for key, text in stored.items():
         row = _rows.row(self, key)
         try:
@@ -139,13 +144,14 @@ def change(self, key: str, text: str) -> str:
     # Security whitepaper, A00: a profile is only ever raised.
     if row[0] == "SecurityProfile" and int(text) <= self["SecurityProfile"]:
         return "Rejected"
-    _take(self, {row[0]: text})
+    take(self, {row[0]: text})
     return "RebootRequired" if row[1] == "b" else "Accepted"
 
 
 def preset(self, wanted: dict) -> None:
     """Set values on the host's behalf, typed or as text, read-only keys too; all or, at an error, none.
 
+    They are what counts again when another central system comes (see `owner`).
     ValueError naming key, value and what is allowed; OSError when flash refuses.
     """
     texts = {}
@@ -159,11 +165,14 @@ def preset(self, wanted: dict) -> None:
         except ValueError as error:
             shown = "secret" if row[1] == "s" else "'%s'" % text
             raise ValueError("%s: %s; allowed: %s" % (key, shown, error))
-    _take(self, texts)
+    take(self, texts, texts)
 
 
-def _take(self, texts: dict) -> None:
-    """Store what is different, then tell the listeners."""
+def take(self, texts: dict, own=()) -> None:
+    """Store what is different, then tell the listeners; `texts` are allowed ones, `own` those that are the host's.
+
+    OSError when flash refuses; nothing has changed then.
+    """
     changed = dict(self._changed)
     different = []
     for key, text in texts.items():
@@ -175,12 +184,46 @@ def _take(self, texts: dict) -> None:
             changed.pop(key, None)
         else:
             changed[key] = text
-    if not different:
+    if not different and not own:
         return
-    self._store.save(changed)
+    _keep(self, changed, own)
     self._changed = changed
     for key in different:
         self._values.pop(key, None)
     for key in different:
         for listener in self.listeners:
             listener(key)
+
+
+def _keep(self, changed: dict, own) -> None:
+    """Store the texts `changed`, with `own` among those of the host; what is stored already is not written again."""
+    stored = self._store.load() or {}
+    before = stored.pop("", {})
+    hosts = dict(before)
+    for key in own:
+        if own[key] == _rows.row(self, key)[3]:
+            hosts.pop(key, None)
+        else:
+            hosts[key] = own[key]
+    if changed == stored and hosts == before:
+        return
+    value = dict(changed)
+    if hosts:
+        value[""] = hosts
+    self._store.save(value)
+
+
+def forget(self) -> None:
+    """Set back what a central system has changed: to what the host has set, or else to the default."""
+    hosts = (self._store.load() or {}).get("", {})
+    texts = {}
+    for key in _rows.keys(self):
+        row = _rows.row(self, key)
+        texts[key] = row[3]
+        if key in hosts:
+            try:
+                texts[key] = normal(row[2], hosts[key], self._measurands)
+            except ValueError:
+                # Not allowed any more, as `refused` has told.
+                continue
+    take(self, texts)
