@@ -185,11 +185,39 @@ async def test_a_new_root_that_does_not_work_gives_way_to_the_former_one():
     assert [der for _, der in Store(one.folder, one.log).roots("cf")] == [old]
 
 
+async def test_what_a_central_system_has_installed_is_forgotten_and_what_the_owner_has_stays():
+    one = box("certs-forget")
+    own = await root("Own", 21)
+    store = Store(one.folder, one.log)
+    store.add_root("c", own)
+    store.add_root("m", own)
+    for common, key, kind in (("A", 22, CENTRAL), ("B", 23, MAKER)):
+        assert await install(one, await root(common, key), kind) == "Accepted"
+    store.add_root("c", b"his second")
+    store.expect(b"\x30\x01\x01")
+    store.keep_client([b"\x30\x01\x02"], False)
+    store.expect(b"\x30\x01\x03")
+    assert len(list(store.forget(False))) == 3
+    assert [der for _, der in store.roots("cm")] == [own, b"his second", own]
+    assert store.chain() == [b"\x30\x01\x02"] and store.pending_key() is None
+    assert len(list(store.forget(True))) == 1
+    assert not store.has_client() and store.roots("cm")
+
+
+async def test_a_root_on_trial_gives_way_to_the_owners_when_the_central_system_is_another():
+    one = box("certs-forget-trial")
+    store = Store(one.folder, one.log)
+    store.add_root("c", b"own")
+    store.replace_root("c0", b"on trial")
+    list(store.forget(True))
+    assert store.roots("cf") == [("c0", b"own")]
+
+
 async def test_damaged_files_are_left_out_and_told():
     one = box("certs-damage")
     await install(one, await root("A", 21))
     await install(one, await root("B", 22))
-    path = one.folder + "/ocert.c0"
+    path = one.folder + "/ocert.c100"
     with open(path, "rb") as file:
         data = bytearray(file.read())
     data[20] ^= 1

@@ -1,7 +1,7 @@
 """The certificates and keys of a charge point on flash; it is loaded on demand and judges none of them.
 
 Files in the point's folder, each whole or not there (written aside, checksummed, renamed):
-    ocert.c<n> .m<n>   roots of central systems, of the manufacturer
+    ocert.c<n> .m<n>   roots of central systems, of the manufacturer; from 100 on those that a central system installed
     ocert.f0           the former root of the central system, until a connection shows that the new one does
     ocert.client       the charge point's own key and certificate chain; ocert.former the ones before it
     ocert.next         those that are not valid yet
@@ -27,6 +27,8 @@ _FORMER_CLIENT = "former"
 _NEXT = "next"
 _PENDING = "pending"
 _CHECK_BYTES = const(4)
+# Numbers from here on are of roots that a central system has installed; four are kept at most.
+_INSTALLED = const(100)
 # A chain of three certificates of 4,096-bit RSA and a key take half of it; more would be no certificate.
 _FILE_BYTES = const(10000)
 _ENOENT = const(2)
@@ -103,10 +105,11 @@ class Store:
         """How many roots there are of any kind, damaged ones too."""
         return len(self._numbers(CENTRAL)) + len(self._numbers(MAKER)) + len(self._numbers(FORMER))
 
-    def add_root(self, kind: str, der) -> None:
-        """Keep one more root."""
-        numbers = self._numbers(kind)
-        self._write("%s%d" % (kind, numbers[-1] + 1 if numbers else 0), der)
+    def add_root(self, kind: str, der, installed: bool = False) -> None:
+        """Keep one more root; `installed`: by the central system, for as long as that is the station's."""
+        first = _INSTALLED if installed else 0
+        numbers = [number for number in self._numbers(kind) if (number >= _INSTALLED) == installed]
+        self._write("%s%d" % (kind, numbers[-1] + 1 if numbers else first), der)
 
     def replace_root(self, name: str, der) -> None:
         """Put a root in the place of `name`, the newest of the central system, which stays as the former one.
@@ -183,6 +186,21 @@ class Store:
         """The certificates in use have proven themselves: forget the former ones."""
         self._remove(FORMER + "0")
         self._remove(_FORMER_CLIENT)
+
+    def forget(self, client: bool):
+        """Generator that removes what was the former central system's, with a yield after each file.
+
+        These are the roots that it installed and what is on trial or awaited; with `client` also the charge point's
+        key and certificates.
+        """
+        self.restore(not client, True)
+        names = [_NEXT, _PENDING] + ([_CLIENT, _FORMER_CLIENT] if client else [])
+        for kind in CENTRAL + MAKER:
+            names += ["%s%d" % (kind, number) for number in self._numbers(kind) if number >= _INSTALLED]
+        for name in names:
+            if self._has(name):
+                self._remove(name)
+                yield
 
     def restore(self, client: bool, root: bool) -> None:
         """What is new was refused: the former certificate, root, or both are in use again."""

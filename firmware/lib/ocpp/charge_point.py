@@ -32,7 +32,8 @@ class ChargePoint(Rare):
     `station` is the hardware's side and `target` the central system's (see README), `random(n)` gives n bytes fit
     for keys, `open_connection(host, port, ssl)` is as asyncio's. All methods but coroutines return at once.
     What cards and remote starts ask for stands in `cards.py`, the begin of a session in `sessions.py`, registration,
-    availability and reset in `service.py`.
+    availability and reset in `service.py`. What another central system has left on flash is dropped first (see
+    `owner`); OSError when it cannot be.
     """
 
     RARE = """
@@ -42,6 +43,7 @@ service registered time_set change_availability come_due reset
 """
 
     def __init__(self, station, config, clock, log, stores, folder, open_connection, random, target):
+        borrow("owner").settle(config, log, stores, folder, target)
         self.station = station
         self.config = config
         self.clock = clock

@@ -63,7 +63,7 @@ async def _install(point, payload) -> dict:
         return _refuse(point, "a root certificate", error)
     try:
         if replaced is None:
-            store.add_root(kind, found.der)
+            store.add_root(kind, found.der, True)
         else:
             if point.security.replaces(True):
                 point.later(point.security.reconnect)
