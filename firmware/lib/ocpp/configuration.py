@@ -6,9 +6,9 @@ from ocpp.rare import Rare, borrow
 class Configuration(Rare):
     """`config["HeartbeatInterval"]` is an int, bool, str, or of a list a tuple of names; KeyError for an unknown key.
 
-    `store` keeps the values that are not the default, and which of them the host has set. `extra` are further rows as in `keys`, and `measurands` the names
-    of those that the station has. `listeners` are functions f(key), called after a value has changed. A stored value
-    that is not allowed any more is the default again, and `refused` names its key.
+    `store` keeps the values that are not the default, and which the host has set. `extra` are further rows as in
+    `keys`, and `measurands` the names of those that the station has. `listeners` are functions f(key), called after a
+    value has changed. A stored value that is not allowed any more is the default again, and `refused` names its key.
     """
 
     RARE = "rows row keys text\nvalues listing change preset take forget"

@@ -79,6 +79,7 @@ class Backend:
             beat(None)
             self._wake.clear()
             if self.wiring is None and self._app.settings["ocpp_url"]:
+                await __import__(_FOLDER + ".wiring", None, None, ("x",)).prepare(self._app)
                 self._load()
             if self.wiring is None:
                 await self._wake.wait()

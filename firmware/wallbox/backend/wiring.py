@@ -6,8 +6,10 @@ import hal.system
 from ocpp.charge_point import ChargePoint
 from ocpp.configuration import Configuration
 from ocpp.errors import OcppError
+from ocpp.rare import borrow
 from ocpp.together import together
 from wallbox.backend.station import MEASURANDS, Station, reason_of
+from wallbox.installer import identity
 from wallbox.storage.store import Store
 
 _VERSION = 1
@@ -24,6 +26,20 @@ def configuration(folder: str, log) -> Configuration:
     for key in config.refused:
         log.add("error", "ocpp", "key_lost", "configuration key %s: what was stored is not allowed any more" % key)
     return config
+
+
+def _target(app) -> dict:
+    """Whereto and as whom to connect."""
+    settings = app.settings
+    name = settings["charge_point_id"] or identity.load(app.folder, app.log)["serial"]
+    return {"url": settings["ocpp_url"], "identity": name, "password": settings["ocpp_password"]}
+
+
+async def prepare(app) -> None:
+    """Drop what another central system has left, in steps, as the wallbox goes on meanwhile; OSError."""
+    folder, log = app.folder, app.log
+    config = Configuration(store(folder, "ocpp_config", log), measurands=MEASURANDS)
+    await borrow("owner").prepare(config, log, lambda name: store(folder, name, log), folder, _target(app))
 
 
 class Wiring:
@@ -47,7 +63,7 @@ class Wiring:
             app.folder,
             app.net.open_connection,
             hal.system.random_bytes,
-            self._target(),
+            _target(app),
         )
         self.point.reservations.listeners.append(self._reserved)
         self._reserved()
@@ -58,11 +74,6 @@ class Wiring:
 
     def _store(self, name: str):
         return store(self._app.folder, name, self._app.log)
-
-    def _target(self) -> dict:
-        settings = self._app.settings
-        name = settings["charge_point_id"] or self.station.serial
-        return {"url": settings["ocpp_url"], "identity": name, "password": settings["ocpp_password"]}
 
     def status(self) -> dict:
         """What status and apps show of the link."""
