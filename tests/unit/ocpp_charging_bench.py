@@ -43,11 +43,15 @@ class Stores:
 
 
 class Bench:
-    """A charge point with nothing but charging profiles; its time is moved by hand."""
+    """A charge point with nothing but charging profiles; its time is moved by hand.
+
+    What it is asked for by `set` and `clear` may be written at once, unless it is `busy`.
+    """
 
     def __init__(self, stores=None, phases=3):
         self.utc = T0
         self.uptime = 1000
+        self.busy = False
         self.log = Log()
         self.stores = stores or Stores()
         self.config = dict(CONFIG)
@@ -66,8 +70,17 @@ class Bench:
     def begin(self, transaction_id=None, number=1):
         self.charging.transaction_began(Record(number=number, transaction_id=transaction_id))
 
+    def _rest(self):
+        if not self.busy:
+            self.charging.due_s = 0
+
     def set(self, connector=1, remote=False, **fields):
+        self._rest()
         return self.charging.set(connector, profile(**fields), remote)
+
+    def clear(self, criteria):
+        self._rest()
+        return self.charging.clear(criteria)
 
     def limit(self):
         return self.charging.limit(self.utc, self.uptime)

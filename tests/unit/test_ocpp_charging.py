@@ -3,12 +3,13 @@
 import sys
 
 from ocpp_charging_bench import DAY, T0, Bench, Stores, profile
+from storage_help import MOUNT, Flash, cut_everywhere
 from storage_help import Log as StoreLog
-from storage_help import cut_everywhere
 from virtual_time import Record
 
 from ocpp.errors import CallError
 from ocpp.handlers.charging import HANDLERS
+from ocpp.rare import borrow
 from wallbox.storage.store import Store
 
 
@@ -447,7 +448,7 @@ def test_each_filter_and_combination_clears_what_matches():
         bench.set(1, ident=3, level=0)
         bench.set(1, ident=4, level=2)
         bench.set(1, ident=5, level=0, purpose="TxProfile")
-        status = bench.charging.clear(criteria)
+        status = bench.clear(criteria)
         assert status == ("Unknown" if left is None else "Accepted"), (criteria, status)
         left = [1, 2, 3, 4, 5] if left is None else left
         assert bench.ids() == left, (criteria, bench.ids())
@@ -462,7 +463,7 @@ def test_a_flash_that_refuses_changes_nothing():
         assert bench.set(ident=2, level=1, periods=((0, 8),)) == "Rejected", refused
         assert bench.ids() == [1] and bench.restart().ids() == [1], refused
         try:
-            bench.charging.clear({})
+            bench.clear({})
             raise AssertionError("cleared")
         except CallError as error:
             assert error.code == "InternalError"
@@ -527,6 +528,144 @@ def test_a_transactions_profile_takes_the_id_of_a_stored_one_for_good():
     assert bench.restart().ids() == []
 
 
+def limits(bench):
+    """The ids and limits that a restart brings back."""
+    return sorted((p[1], p[12][1] / 40) for p in bench.restart().charging.profiles)
+
+
+def test_what_comes_within_a_minute_counts_at_once_and_is_written_after_it():
+    bench = Bench()
+    bench.busy = True
+    bench.set(ident=1, periods=((0, 16),))
+    saves = bench.stores.saves
+    for second in range(10, 60, 10):
+        bench.pass_s(10)
+        assert bench.set(ident=1, periods=((0, 16 - second / 10),)) == "Accepted"
+        assert bench.ma() == 16000 - 100 * second and bench.charging.unsaved
+        assert borrow("profiles").save(bench.charging, False) == 60 - second
+    assert bench.stores.saves == saves and limits(bench) == [(1, 16)]
+    bench.pass_s(10)
+    assert borrow("profiles").save(bench.charging, False) == 60
+    assert bench.stores.saves == saves + 1 and limits(bench) == [(1, 11)] and not bench.charging.unsaved
+    assert bench.ma() == 11000
+    bench.pass_s(600)
+    borrow("profiles").save(bench.charging, False)
+    assert bench.stores.saves == saves + 1
+    # After a while of silence the next is written at once.
+    bench.set(ident=1, periods=((0, 9),))
+    assert limits(bench) == [(1, 9)] and not bench.charging.unsaved
+
+
+def test_before_a_restart_it_is_written_at_once():
+    bench = Bench()
+    bench.busy = True
+    bench.set(ident=1)
+    bench.set(ident=2, level=1, periods=((0, 9),))
+    bench.clear({"id": 1})
+    assert limits(bench) == [(1, 16)]
+    borrow("profiles").save(bench.charging)
+    assert limits(bench) == [(2, 9)] and not bench.charging.unsaved
+
+
+def test_all_that_was_put_off_is_written_whatever_took_the_place_of_what():
+    bench = Bench()
+    for ident in (1, 2, 3):
+        bench.set(ident=ident, level=ident)
+    bench.busy = True
+    bench.begin(7)
+    bench.set(ident=4, level=1, periods=((0, 9),))
+    bench.set(ident=2, level=3, periods=((0, 10),))
+    bench.set(ident=5, level=2, periods=((0, 11),))
+    bench.set(ident=6, level=6, periods=((0, 12),))
+    bench.set(ident=7, level=7, periods=((0, 13),))
+    bench.clear({"id": 6})
+    bench.set(ident=7, purpose="TxProfile", periods=((0, 20),))
+    assert limits(bench) == [(1, 16), (2, 16), (3, 16)]
+    borrow("profiles").save(bench.charging)
+    assert limits(bench) == [(2, 10), (4, 9), (5, 11)] and bench.ids() == [2, 4, 5, 7]
+    bench.charging.transaction_ended()
+    assert bench.restart().ids() == bench.ids()
+
+
+def test_what_is_as_it_was_when_its_time_comes_is_not_written():
+    bench = Bench()
+    bench.set(ident=1, periods=((0, 16),))
+    bench.set(ident=2, level=2)
+    bench.busy = True
+    saves = bench.stores.saves
+    bench.set(ident=1, periods=((0, 9),))
+    bench.set(ident=1, periods=((0, 16),))
+    bench.set(ident=3, level=3)
+    bench.clear({"id": 3})
+    borrow("profiles").save(bench.charging)
+    assert bench.stores.saves == saves and not bench.charging.unsaved
+    assert limits(bench) == [(1, 16), (2, 16)] and bench.ids() == [1, 2]
+    # Those of a transaction are not for flash: nothing waits.
+    bench.begin(7)
+    bench.set(ident=4, purpose="TxProfile")
+    assert not bench.charging.unsaved
+
+
+def test_a_flash_that_refuses_what_was_put_off_is_tried_again_after_a_minute():
+    bench = Bench()
+    bench.set(ident=1)
+    bench.busy = True
+    bench.set(ident=1, periods=((0, 9),))
+    bench.pass_s(60)
+    bench.stores.refuse = ("ocpp_profile",)
+    assert borrow("profiles").save(bench.charging, False) == 60
+    assert bench.log.codes() == ["not_stored"] and bench.charging.unsaved and bench.ma() == 9000
+    bench.stores.refuse = ()
+    bench.pass_s(59)
+    borrow("profiles").save(bench.charging, False)
+    assert limits(bench) == [(1, 16)]
+    bench.pass_s(1)
+    borrow("profiles").save(bench.charging, False)
+    assert limits(bench) == [(1, 9)] and bench.log.codes() == ["not_stored"]
+
+
+def test_a_power_cut_amid_what_was_put_off_leaves_each_place_as_it_was_or_as_it_is():
+    def prepare(folder):
+        bench = on_flash(folder)
+        for ident in (1, 2):
+            bench.set(ident=ident, level=ident)
+        bench.busy = True
+        for ident in (1, 2, 3):
+            bench.set(ident=ident, level=ident, periods=((0, 9),))
+        return {"bench": bench, "through": False}
+
+    def run(_folder, notes):
+        borrow("profiles").save(notes["bench"].charging)
+        notes["through"] = True
+
+    def check(folder, notes):
+        bench = on_flash(folder)
+        found = {p[1]: p[12][1] // 40 for p in bench.charging.profiles}
+        assert found.get(1) in (9, 16) and found.get(2) in (9, 16) and found.get(3, 9) == 9, found
+        assert not notes["through"] or found == {1: 9, 2: 9, 3: 9}, found
+        assert bench.log.entries == []
+
+    assert cut_everywhere(prepare, run, check) >= 3
+
+
+def test_profiles_that_come_every_10_s_cost_an_erase_a_minute_at_most():
+    for count, low, high in ((3, 1, 4), (24, 60, 66)):
+        with Flash() as flash:
+            bench = on_flash(MOUNT)
+            bench.busy = True
+            bench.set(ident=1)
+            before = flash.device.erases
+            for turn in range(6 * 60):
+                bench.pass_s(10)
+                # As those of load management: for the next hours from now on.
+                periods = [(900 * period, 6 + (turn + period) % 26) for period in range(count)]
+                bench.set(ident=1, start=bench.utc, duration=900 * count, periods=periods)
+                borrow("profiles").save(bench.charging, False)
+            erases = flash.device.erases - before
+            print("profile of", count, "periods:", erases, "erases in an hour")
+            assert low <= erases <= high, erases
+
+
 def damaged(*values):
     """A bench of three profiles whose store 1 holds something else when it starts again."""
     for value in values:
@@ -571,7 +710,7 @@ def test_what_was_cleared_does_not_come_back_from_an_older_copy():
     bench = Bench()
     bench.set(ident=1)
     old = bench.stores.values["ocpp_profile0"]
-    bench.charging.clear({})
+    bench.clear({})
     bench.set(ident=2)
     bench.stores.values["ocpp_profile0"] = old
     again = bench.restart()
@@ -596,8 +735,8 @@ def test_a_power_cut_at_any_write_leaves_the_old_profiles_or_the_new():
         lambda bench: bench.set(ident=1, level=1, periods=((0, 9),)),
         # Takes the id of one and the place of another.
         lambda bench: bench.set(ident=2, level=0, periods=((0, 9),)),
-        lambda bench: bench.charging.clear({"id": 1}),
-        lambda bench: bench.charging.clear({}),
+        lambda bench: bench.clear({"id": 1}),
+        lambda bench: bench.clear({}),
     )
     for number, change in enumerate(changes):
         seen = []
@@ -676,6 +815,6 @@ async def test_a_connector_that_does_not_exist_is_a_property_violation():
 def test_the_code_of_calls_is_let_go_after_each():
     bench = Bench()
     bench.set()
-    bench.charging.clear({})
+    bench.clear({})
     assert "ocpp.profiles" not in sys.modules
     assert not hasattr(sys.modules["ocpp"], "profiles")

@@ -42,7 +42,7 @@ async def test_stacked_profiles_follow_each_other_without_doubled_periods():
     bench.set(ident=2, level=1, start=T0 + 40, duration=100, periods=((0, 10), (60, 7)))
     expected = [(0, 6), (40, 10), (100, 7), (140, 10), (200, 8), (400, 32)]
     assert await bench.schedule(500) == expected
-    bench.charging.clear({"id": 2})
+    bench.clear({"id": 2})
     assert await bench.schedule(500) == [(0, 6), (50, 10), (200, 8), (400, 32)]
 
 
@@ -133,7 +133,7 @@ async def test_profiles_that_change_meanwhile_do_not_mix():
         bench.set(ident=ident, level=1, start=T0, periods=[(60 * i, amperes + i % 2) for i in range(24)])
         task = asyncio.create_task(bench.schedule(23 * 60))
         await asyncio.sleep_ms(0)
-        bench.charging.clear({})
+        bench.clear({})
         assert [limit for _start, limit in await task] == [amperes + i % 2 for i in range(23)]
 
 

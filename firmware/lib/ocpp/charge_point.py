@@ -158,6 +158,7 @@ service registered time_set change_availability come_due reset
         finally:
             for task in self._tasks:
                 task.cancel()
+            borrow("profiles").save(self.charging)
 
     def link_changed(self) -> None:
         """The link came, went, or was registered."""
@@ -235,4 +236,7 @@ service registered time_set change_availability come_due reset
         uptime_s = self.clock.uptime_s()
         ma, _phases, left_s, reason = self.charging.limit(self.clock.utc_s(), uptime_s)
         self.station.set_limit(ma, reason, None if left_s is None else uptime_s + left_s)
-        return 1000 * (_PROFILE_S if left_s is None else min(max(1, left_s), _PROFILE_S))
+        wait_s = _PROFILE_S if left_s is None else min(max(1, left_s), _PROFILE_S)
+        if self.charging.unsaved:
+            wait_s = min(wait_s, borrow("profiles").save(self.charging, False))
+        return 1000 * wait_s

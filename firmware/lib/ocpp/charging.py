@@ -9,7 +9,7 @@ from micropython import const
 from ocpp.rare import Rare, borrow
 
 # A profile is a tuple, since ten of them stay in memory; its first fields are what is kept on flash.
-SEQUENCE = const(0)  # rises with each profile stored
+SEQUENCE = const(0)  # rises with each profile stored, 0: not stored yet
 ID = const(1)
 PURPOSE = const(2)
 LEVEL = const(3)
@@ -22,7 +22,7 @@ FROM = const(9)  # valid from and to, UTC seconds or None
 TO = const(10)
 RECEIVED = const(11)  # UTC seconds, 0: the time was unknown
 PERIODS = const(12)  # array of pairs: seconds from the start, limit in tenths * 4 + phases (0: not given)
-SLOT = const(13)  # number of its store, None: not on flash
+SLOT = const(13)  # number of its store, None: it is not for flash
 WAITS = const(14)  # True for a TxProfile whose transaction has not begun
 
 # ChargingProfilePurposeType (section 7.11) by number, see `limits.PURPOSES`.
@@ -37,7 +37,8 @@ class Charging(Rare):
     """Holds the profiles. `listeners` are functions without argument, called when a limit may have changed.
 
     After a start the host calls `transaction_began` for a transaction that goes on; profiles of purpose TxProfile are
-    not kept on flash, as their transaction ends with the power. All others are (errata, 3.37).
+    not kept on flash, as their transaction ends with the power. All others are (errata, 3.37): at once, or where they
+    come one soon after the other when `profiles.save` is called, while `unsaved`: from the uptime `due_s` on.
     """
 
     RARE = "profiles clear composite"
@@ -49,6 +50,8 @@ class Charging(Rare):
         self.transaction = None
         self.listeners = []
         self._began_s = 0
+        self.unsaved = False
+        self.due_s = 0
         borrow("profiles").load(self)
 
     def set(self, connector: int, profile: dict, remote: bool = False) -> str:

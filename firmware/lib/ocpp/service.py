@@ -4,6 +4,8 @@ import asyncio
 
 from micropython import const
 
+from ocpp.rare import borrow
+
 # A heartbeat comes once a day at least, whatever the central system asks for (4.6).
 _DAY_S = const(86_400)
 # A soft reset waits so long for its StopTransaction to be delivered.
@@ -100,3 +102,4 @@ async def _prepare(self, hard: bool) -> None:
     if not hard:
         await self.transactions.delivered(_DELIVERY_S * 1000)
     await self.link.leave()
+    borrow("profiles").save(self.charging)
