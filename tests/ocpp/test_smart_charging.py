@@ -476,6 +476,8 @@ def test_profiles_survive_a_power_cut_but_for_those_of_the_transaction(bay):
     number = here.charge(CARD)["id"]
     assert put(here, TX, 15, 3, transactionId=number) == "Accepted"
     offers(here, 15)
+    # The second came soon after the first: it is written a minute later.
+    here.passes(61)
     # Before there is a link again, so that nothing else could have told it.
     here.go_offline()
     here.restart_offline()
@@ -486,6 +488,23 @@ def test_profiles_survive_a_power_cut_but_for_those_of_the_transaction(bay):
     assert here.say("ClearChargingProfile", id=3) == "Unknown"
     assert here.say("ClearChargingProfile", id=2) == "Accepted"
     offers(here, 20)
+
+
+def test_profiles_that_come_one_after_the_other_count_at_once_and_outlive_a_reset(bay):
+    """Flash is spared, as load management may send one every 10 s."""
+    here = bay()
+    here.charge(CARD)
+    writes = here.box.state()["flash_writes"]
+    for amperes in range(20, 9, -1):
+        assert put(here, DEFAULT, amperes, 1) == "Accepted"
+    offers(here, 10)
+    assert here.box.state()["flash_writes"] - writes < 10
+    since = here.csms.mark()
+    assert here.say("Reset", type="Soft") == "Accepted"
+    here.csms.registered(since=since)
+    here.ready()
+    here.tap(CARD)
+    offers(here, 10)
 
 
 def test_profiles_go_on_without_a_link(bay):
@@ -505,6 +524,8 @@ def test_profiles_go_on_without_a_link(bay):
 def test_a_profile_that_flash_refuses_is_rejected_and_the_old_one_holds(bay):
     here = bay()
     assert put(here, DEFAULT, 10) == "Accepted"
+    # What comes sooner is written later.
+    here.passes(61)
     here.box.fault("flash_error")
     assert put(here, DEFAULT, 16) == "Rejected"
     assert put(here, MOST, 16, 2, connector=0) == "Rejected"

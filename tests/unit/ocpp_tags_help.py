@@ -42,6 +42,9 @@ class Clock:
     def utc_s(self):
         return self.utc
 
+    def uptime_s(self):
+        return 100
+
 
 class Station:
     def __init__(self):
@@ -83,6 +86,7 @@ class Point:
         self.status = Status()
         self.online = False
         self.remote_tag = None
+        self.writes = (0, 0)
         self.answers = []
         self.asked = []
 

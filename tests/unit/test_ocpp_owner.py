@@ -4,19 +4,16 @@ import asyncio
 import json
 import os
 
-from ocpp_help import UTC_S, Clock, Station
-from storage_help import Log, cut_everywhere, read, scratch
+from ocpp_help import UTC_S
+from ocpp_place import A, Place
+from storage_help import cut_everywhere, read, scratch
 
 from ocpp.certificates import Store as Certificates
-from ocpp.charge_point import ChargePoint
-from ocpp.configuration import Configuration
 from ocpp.handlers.local_list import HANDLERS as LISTS
 from ocpp.owner import prepare
-from wallbox.storage.store import Store
 
 HIS, GUEST, BOOKED = "04AA11", "04BB22", "04CC33"
 KEY = "0123456789abcdef"
-A = {"url": "ws://a.example/ocpp", "identity": "CP-1", "password": ""}
 B = {"url": "ws://b.example/ocpp", "identity": "CP-1", "password": ""}
 PROFILE = {
     "chargingProfileId": 1,
@@ -29,48 +26,6 @@ PROFILE = {
         "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10}],
     },
 }
-
-
-class Box(Station):
-    """The parts of a station that one needs that only begins."""
-
-    def set_operative(self, operative):
-        self.calls.append(("operative", operative))
-
-
-class Place:
-    """The flash of a box; `made` boots it for a central system."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.log = Log()
-        self.clock = Clock()
-        self.writes = 0
-        self.refuses = False
-
-    def store(self, name):
-        store = Store(self.folder, name, 1, self.log)
-        save = store.save
-
-        def counted(value):
-            if self.refuses:
-                raise OSError(5)
-            self.writes += save(value) is not False
-
-        store.save = counted
-        return store
-
-    def config(self):
-        return Configuration(self.store("ocpp_config"))
-
-    def made(self, target):
-        self.station = Box()
-        return ChargePoint(
-            self.station, self.config(), self.clock, self.log, self.store, self.folder, None, bytes, target
-        )
-
-    def warnings(self):
-        return [entry[3] for entry in self.log.entries if entry[2] == "other_central"]
 
 
 def use(point):
@@ -124,11 +79,11 @@ ALL += ["root", "availability", "update", "transaction", "messages"]
 def test_another_central_system_inherits_nothing_and_the_log_says_so_once():
     place = Place(scratch("owner-other"))
     use(place.made(A))
-    assert left(place.made(A)) == ALL and place.warnings() == []
+    assert left(place.made(A)) == ALL and place.logged("other_central") == []
     found = place.made(B)
     assert left(found) == []
     text = "3 undelivered messages and all data of a.example (as CP-1) dropped: now it is b.example (as CP-1)"
-    assert place.warnings() == [text]
+    assert place.logged("other_central") == [text]
     assert place.station.calls == [("operative", True)]
     assert asyncio.run(LISTS["GetLocalListVersion"](found, {})) == {"listVersion": 0}
     # Not one byte of what is the former's customers'.
@@ -136,7 +91,7 @@ def test_another_central_system_inherits_nothing_and_the_log_says_so_once():
         for tag in (HIS, GUEST, BOOKED):
             assert tag.encode() not in read(place.folder + "/" + name), (name, tag)
     writes = place.writes
-    assert left(place.made(B)) == [] and len(place.warnings()) == 1 and place.writes == writes
+    assert left(place.made(B)) == [] and len(place.logged("other_central")) == 1 and place.writes == writes
     # What it leaves itself is there again, and not the former's.
     use(found)
     assert left(place.made(B)) == ALL
@@ -150,7 +105,7 @@ def test_another_identity_or_host_is_another_central_system_and_another_scheme_p
         assert left(place.made(dict(A, url=url))) == ALL, url
     # With this one no connection can be made.
     assert left(place.made(dict(A, url="http://b.example"))) == ALL
-    assert place.warnings() == []
+    assert place.logged("other_central") == []
     for target in (dict(A, identity="CP-2"), dict(A, url="ws://sub.a.example/ocpp", identity="CP-2")):
         assert left(place.made(target)) == [], target
         use(place.made(target))
@@ -164,7 +119,7 @@ def test_data_of_before_this_was_kept_belongs_to_the_first_that_comes():
             os.remove(place.folder + "/ocpp_owner." + copy)
         except OSError:
             assert copy == "1"
-    assert left(place.made(B)) == ALL and place.warnings() == []
+    assert left(place.made(B)) == ALL and place.logged("other_central") == []
     assert left(place.made(A)) == []
 
 
@@ -215,7 +170,7 @@ def test_a_power_cut_amid_leaves_it_to_be_done_again_and_all_messages_are_counte
         # The other way round counts too: it is half gone already.
         target = A if len(stored) > 2 and place.store("ocpp_point").load() is None else B
         assert left(place.made(target)) == [], stored
-        assert [text.split()[0] for text in place.warnings()] == ["3"]
+        assert [text.split()[0] for text in place.logged("other_central")] == ["3"]
         assert place.store("ocpp_owner").load() == [target["url"][5:14], "CP-1"]
 
     cuts = cut_everywhere(fill, run, check)
@@ -253,4 +208,4 @@ def test_it_can_be_prepared_in_steps_while_others_run():
     asyncio.run(both())
     assert len(turns) > 20, len(turns)
     assert json.loads(json.dumps(place.store("ocpp_owner").load())) == ["b.example", "CP-1"]
-    assert left(place.made(B)) == [] and len(place.warnings()) == 1
+    assert left(place.made(B)) == [] and len(place.logged("other_central")) == 1

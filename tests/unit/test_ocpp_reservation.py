@@ -284,6 +284,9 @@ class Passing:
     def utc_s(self):
         return None if self.start is None else self.start + self.time.now_ms // 1000
 
+    def uptime_s(self):
+        return self.time.now_ms // 1000
+
 
 def passing(name="reservation", **config):
     time = VirtualTime()

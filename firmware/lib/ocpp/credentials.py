@@ -116,6 +116,8 @@ def _pem(ders: list) -> bytes:
 
 def _change_key(security, text: str) -> str:
     config = security.point.config
+    if security.own_key and text == config[KEY]:
+        return "Accepted"
     proven = dict(security.proven)
     if not security.own_key or not config[KEY]:
         proven[PASSWORD] = True
@@ -146,6 +148,8 @@ def _try(security, key: str, text: str, proven: dict, own_key: bool, told: str) 
 
     What has worked is safe before the new value is written: a power cut between leaves both.
     """
+    if not borrow("wear").permits(security.point, key):
+        return "Rejected"
     before = security.proven, security.own_key
     save(security, proven, own_key)
     status = security.point.config.change(key, text)

@@ -127,10 +127,11 @@ def restore(self, stored: dict) -> None:
             self.refused.append(key)
 
 
-def change(self, key: str, text: str) -> str:
+def change(self, key: str, text: str, permits=None) -> str:
     """Take over what the central system wants: "Accepted", "RebootRequired", "Rejected" or "NotSupported".
 
-    OSError when flash refuses; nothing has changed then.
+    `permits()`, if it is given, is asked before another value is stored: False rejects it. OSError when flash refuses;
+    nothing has changed then.
     """
     row = _rows.row(self, key)
     if row is None:
@@ -143,6 +144,8 @@ def change(self, key: str, text: str) -> str:
         return "Rejected"
     # Security whitepaper, A00: a profile is only ever raised.
     if row[0] == "SecurityProfile" and int(text) <= self["SecurityProfile"]:
+        return "Rejected"
+    if permits is not None and text != _rows.text(self, row) and not permits():
         return "Rejected"
     take(self, {row[0]: text})
     return "RebootRequired" if row[1] == "b" else "Accepted"

@@ -61,6 +61,8 @@ async def _install(point, payload) -> dict:
             raise ValueError("the store is full: %d certificates" % store.count())
     except ValueError as error:
         return _refuse(point, "a root certificate", error)
+    if not borrow("wear").permits(point, "InstallCertificate"):
+        return _status("Rejected")
     try:
         if replaced is None:
             store.add_root(kind, found.der, True)
@@ -129,6 +131,8 @@ async def _delete(point, payload) -> dict:
             # Without it no connection could be made any more.
             point.log.add("warning", "ocpp", "certificate_kept", "the only root of the central system is kept")
             return _status("Failed")
+        if not borrow("wear").permits(point, "DeleteCertificate"):
+            return _status("Failed")
         try:
             store.remove_root(name)
         except OSError as error:
@@ -158,6 +162,8 @@ async def _signed(point, payload) -> dict:
             # Its answer was lost.
             return _status("Accepted")
         later = await _check_own(point, store, chain)
+        if not borrow("wear").permits(point, "CertificateSigned"):
+            return _status("Rejected")
         if not later and point.security.replaces(False):
             point.later(point.security.reconnect)
         store.keep_client(chain, later)

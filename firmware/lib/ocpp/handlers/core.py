@@ -2,6 +2,7 @@
 
 from ocpp.authorisation import masked
 from ocpp.errors import OCCURRENCE, PROPERTY, CallError
+from ocpp.rare import borrow
 
 # These two are changed by the link's security, which has to prove them (white paper, A01 to A05).
 _SECURED = ("AuthorizationKey", "SecurityProfile")
@@ -13,7 +14,15 @@ async def _change_availability(point, payload) -> dict:
     connector = payload["connectorId"]
     if connector not in (0, 1):
         raise CallError(PROPERTY, "connectorId: %d is not allowed; allowed: 0, 1" % connector)
-    return {"status": point.change_availability(connector, payload["type"] == "Operative")}
+    operative = payload["type"] == "Operative"
+    wanted = [operative, operative if connector == 0 else point.whole_operative]
+    later = not operative and point.station.session_active()
+    value = [point.operative, point.whole_operative, wanted] if later else wanted + [None]
+    if (point.stores("ocpp_point").load() or [True, True, None]) == value:
+        return {"status": "Scheduled" if later else "Accepted"}
+    if not borrow("wear").permits(point, "ChangeAvailability"):
+        return {"status": "Rejected"}
+    return {"status": point.change_availability(connector, operative)}
 
 
 async def _get_configuration(point, payload) -> dict:
@@ -30,7 +39,7 @@ async def _change_configuration(point, payload) -> dict:
         if key.lower() == secured.lower():
             return {"status": point.security.change(secured, value)}
     try:
-        status = point.config.change(key, value)
+        status = point.config.change(key, value, lambda: borrow("wear").permits(point, "ChangeConfiguration"))
     except OSError as error:
         point.log.add("error", "ocpp", "not_stored", "%s could not be stored: %s" % (key[:50], error))
         return {"status": "Rejected"}

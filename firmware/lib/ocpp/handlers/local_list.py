@@ -27,15 +27,18 @@ async def _send(point, payload) -> dict:
     if differential and payload["listVersion"] <= point.auth.list.version:
         return {"status": "VersionMismatch"}
     try:
-        await _update(point, differential, payload["listVersion"], payload.get("localAuthorizationList", []))
+        done = await _update(point, differential, payload["listVersion"], payload.get("localAuthorizationList", []))
     except (OSError, ValueError) as error:
         point.log.add("warning", "ocpp", "local_list_refused", "SendLocalList failed: %s" % error)
         return {"status": "Failed"}
-    return {"status": "Accepted"}
+    return {"status": "Accepted" if done else "Failed"}
 
 
-async def _update(point, differential: bool, version: int, entries) -> None:
-    """OSError when flash refuses, ValueError for an update that is not allowed: the old list is still there."""
+async def _update(point, differential: bool, version: int, entries) -> bool:
+    """Whether the list is now as it is wanted; False where flash is spared.
+
+    OSError when flash refuses, ValueError for an update that is not allowed. The old list is still there then.
+    """
     tags = point.auth.list
     most = point.config["SendLocalListMaxLength"]
     if len(entries) > most:
@@ -55,9 +58,26 @@ async def _update(point, differential: bool, version: int, entries) -> None:
     if count and not version:
         raise ValueError("listVersion: 0; allowed for an empty list only")
     # An empty list has the version 0, whatever the update's (5.10).
-    await _through(_store.write(tags, version if count else 0, _merged(old(), changes)), 1)
+    version = version if count else 0
+    if (version, count) == (tags.version, tags.count) and await _listed(tags, changes):
+        return True
+    if not borrow("wear").permits(point, "SendLocalList"):
+        return False
+    await _through(_store.write(tags, version, _merged(old(), changes)), 1)
     point.log.add("info", "ocpp", "local_list", "local list: version %d, %d entries" % (tags.version, count))
     await _forget(point, changes)
+    return True
+
+
+async def _listed(tags, changes: dict) -> bool:
+    """Whether each line of the list is one of `changes`."""
+
+    def others():
+        for text in _store.lines(tags):
+            if changes.get(_store.key_of(text)) != text:
+                yield text
+
+    return await _through(others()) == 0
 
 
 async def _changes(entries, differential: bool) -> dict:

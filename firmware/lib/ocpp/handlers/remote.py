@@ -73,6 +73,8 @@ async def _trigger(point, payload, extended=False) -> dict:
         point.later(point.status.tell_again, connector)
     elif what in ("DiagnosticsStatusNotification", "FirmwareStatusNotification", "LogStatusNotification"):
         point.later(borrow("upkeep_jobs").tell_again, point, what, extended)
+    elif not borrow("wear").permits(point, what):
+        return _REJECTED
     else:
         point.later(point.security.sign_certificate, True)
     return _ACCEPTED

@@ -1,6 +1,7 @@
 """ReserveNow and CancelReservation (OCPP 1.6, 5.13 and 5.2)."""
 
 from ocpp.errors import PROPERTY, CallError
+from ocpp.rare import borrow
 from ocpp.timestamps import parse
 
 _CONNECTORS = (0, 1)
@@ -48,6 +49,10 @@ def _hold(point, payload) -> str:
         return "Rejected"
     reservation = {name: payload[name] for name in payload if name != "expiryDate"}
     reservation["expiry"] = expiry
+    if reservation == point.reservations.reserved_for(1):
+        return "Accepted"
+    if not borrow("wear").permits(point, "ReserveNow"):
+        return "Rejected"
     try:
         point.reservations.reserve(reservation)
     except OSError as error:
@@ -57,7 +62,12 @@ def _hold(point, payload) -> str:
 
 
 async def _cancel(point, payload) -> dict:
-    return {"status": "Accepted" if point.reservations.cancel(payload["reservationId"]) else "Rejected"}
+    reservations = point.reservations
+    number = payload["reservationId"]
+    held = reservations.reserved_for(1)
+    known = held is not None and held["reservationId"] == number
+    done = known and borrow("wear").permits(point, "CancelReservation") and reservations.cancel(number)
+    return {"status": "Accepted" if done else "Rejected"}
 
 
 HANDLERS = {"ReserveNow": _reserve, "CancelReservation": _cancel}
