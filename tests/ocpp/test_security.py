@@ -230,6 +230,26 @@ def test_a_server_that_cannot_be_trusted_is_not_spoken_to(
     secure.wait_for("StartTransaction")
 
 
+def test_a_certificate_that_ended_before_the_last_time_known_is_refused_by_a_box_without_the_time(
+    secure, secure_station, authority
+):
+    box = secure_station()
+    secure.registered()
+    event(secure, "StartupOfTheDevice")
+    box.reset()
+    secure.wait_for("BootNotification", count=2)
+    # Else the answer would set the clock again.
+    box.wait_for(lambda state: state["backend"]["connected"], 10)
+    box.exchange({"do": "utc", "seconds": None})
+    again(secure, authority.server(from_days=-5, days=2), box)
+    box.wait_for(lambda state: "expired" in state["backend"]["reason"], 10)
+    assert box.state()["utc"] is None
+    # Without the time it cannot be seen that this one is not valid yet.
+    again(secure, authority.server(from_days=5), box)
+    secure.wait_connected()
+    assert "expired" in event(secure, BAD_SERVER)["techInfo"]
+
+
 def test_a_server_may_change_its_certificate(secure, secure_station, authority):
     box = secure_station()
     secure.registered()

@@ -44,7 +44,7 @@ class Box(Point):
             self.config.preset(preset)
         self.reconnects = 0
         self.after = []
-        self.link = Record(reconnect=self._reconnect)
+        self.link = Record(reconnect=self._reconnect, ssl=None)
         self.given = target or {"url": "ws://csms.example/ocpp", "identity": "S1", "password": None}
         self.security = Security(self, self.given)
 

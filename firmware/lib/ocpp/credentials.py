@@ -91,17 +91,18 @@ def _tls(security, profile: int):
     roots = store.roots("f") if tries(security, ROOT) else ()
     authorities = [der for _, der in roots or store.roots("c")]
     utc_s = security.point.clock.utc_s
+    least_s = borrow("passed").least_s(security.point)
     if profile != _CLIENT_CERTIFICATE:
-        return Tls(authorities, None, None, utc_s)
+        return Tls(authorities, None, None, utc_s, least_s)
     former = tries(security, CLIENT) and bool(store.chain(True))
     chain, key = store.chain(former), store.key(former)
     if len(chain) > 1:
         try:
-            return Tls(authorities, _pem(chain), key, utc_s)
+            return Tls(authorities, _pem(chain), key, utc_s, least_s)
         except ValueError:
             # A port that reads DER only cannot show more than the own certificate.
-            return Tls(authorities, chain[0], key, utc_s)
-    return Tls(authorities, chain[0] if chain else None, key, utc_s)
+            return Tls(authorities, chain[0], key, utc_s, least_s)
+    return Tls(authorities, chain[0] if chain else None, key, utc_s, least_s)
 
 
 def _pem(ders: list) -> bytes:

@@ -30,7 +30,7 @@ async def join(self, connect):
     if target.password is not None:
         user = target.identity.encode() + b":" + target.password
         headers = (("Authorization", "Basic " + b2a_base64(user).decode().strip()),)
-    self._ssl = target.ssl
+    self.ssl = target.ssl
     return await connect(
         point.open_connection,
         url,

@@ -52,7 +52,7 @@ registration take_time
         self._wait_ms = FIRST_MS
         self._rpc = None
         self._socket = None
-        self._ssl = None
+        self.ssl = None
         # What the central system has accepted, and the uptime before which it wants no further BootNotification.
         self._told = None
         self._boot_at_s = 0

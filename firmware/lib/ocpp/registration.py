@@ -97,7 +97,7 @@ def _locks_out(self, utc_s: int, known) -> bool:
 
     A clock that has stopped says 1970 or 2000. Who does not know the time takes one after their end, which comes.
     """
-    ssl = self._ssl
+    ssl = self.ssl
     if ssl is None or ssl.since_s is None:
         return False
     return utc_s < ssl.since_s or (known is not None and utc_s > ssl.until_s)
