@@ -174,6 +174,20 @@ def test_a_power_cut_in_a_change_leaves_the_old_value_or_the_new_one(csms, stati
     assert csms.change("ConnectionTimeOut", "55") == "Accepted"
 
 
+def test_a_central_system_that_never_stops_changing_is_refused_in_the_end(csms, station):
+    """120 changes that have flash written in an hour; what is there already is none of them."""
+    box = station()
+    csms.registered()
+    for _ in range(3):
+        assert csms.change("ConnectionTimeOut", "99") == "Accepted"
+    answers = [csms.change("ConnectionTimeOut", str(100 + number)) for number in range(125)]
+    assert answers == ["Accepted"] * 119 + ["Rejected"] * 6
+    assert csms.change("ConnectionTimeOut", "218") == "Accepted"
+    assert get(csms, "ConnectionTimeOut") == {"ConnectionTimeOut": ("218", False)}
+    told = box.log(code="flash_spared")
+    assert len(told) == 1 and "ChangeConfiguration is refused" in told[0]["text"]
+
+
 def test_a_flash_that_refuses_rejects_the_change(csms, station):
     box = station()
     csms.registered()

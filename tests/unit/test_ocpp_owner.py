@@ -190,6 +190,16 @@ def test_while_flash_refuses_no_charge_point_is_made_for_another():
     assert left(place.made(B)) == []
 
 
+def test_the_first_central_system_is_spoken_with_though_flash_refuses():
+    place = Place(scratch("owner-first-refused"))
+    place.refuses = True
+    place.made(A)
+    assert place.logged("not_stored") == ["whose data these are could not be stored: [Errno 5] EIO"], place.log.entries
+    place.refuses = False
+    place.made(A)
+    assert place.store("ocpp_owner").load() == ["a.example", "CP-1"]
+
+
 def test_it_can_be_prepared_in_steps_while_others_run():
     place = Place(scratch("owner-steps"))
     use(place.made(A))

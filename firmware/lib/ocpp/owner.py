@@ -47,7 +47,8 @@ def _steps(config, log, stores, folder: str, target: dict):
     kept = store.load()
     if named is None or kept == named:
         return
-    if isinstance(kept, list) and len(kept) >= len(named):
+    former = isinstance(kept, list) and len(kept) >= len(named)
+    if former:
         lost = kept[2] if len(kept) > len(named) else 0
         for count in _undelivered(stores, folder):
             lost = max(lost, count)
@@ -58,7 +59,13 @@ def _steps(config, log, stores, folder: str, target: dict):
         parts = tuple(part[:_SHOWN] for part in kept[:2] + named)
         text = "%d undelivered messages and all data of %s (as %s) dropped: now it is %s (as %s)"
         log.add("warning", "ocpp", "other_central", text % ((lost,) + parts))
-    store.save(named)
+    try:
+        store.save(named)
+    except OSError as error:
+        if former:
+            raise
+        # Nothing is there of another, and a box whose flash refuses has to work.
+        log.add("error", "ocpp", "not_stored", "whose data these are could not be stored: %s" % error)
 
 
 def _undelivered(stores, folder: str):
