@@ -52,6 +52,7 @@ class Bench:
         self.utc = T0
         self.uptime = 1000
         self.busy = False
+        self.writes = (0, 0, 0)
         self.log = Log()
         self.stores = stores or Stores()
         self.config = dict(CONFIG)

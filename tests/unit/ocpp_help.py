@@ -113,7 +113,7 @@ class Point:
         self.answers = {}
         self.online = True
         self.operative = self.whole_operative = True
-        self.writes = (0, 0)
+        self.writes = (0, 0, 0)
         self.sender = Turns(self.clock.ticks_ms)
         self.watch = Turns(self.clock.ticks_ms)
 

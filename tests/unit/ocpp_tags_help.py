@@ -86,7 +86,7 @@ class Point:
         self.status = Status()
         self.online = False
         self.remote_tag = None
-        self.writes = (0, 0)
+        self.writes = (0, 0, 0)
         self.answers = []
         self.asked = []
 

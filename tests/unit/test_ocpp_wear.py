@@ -145,6 +145,19 @@ def test_beyond_120_changes_in_an_hour_each_is_refused_and_the_log_says_so_once_
         assert len(place.logged("flash_spared")) == 2
 
 
+def test_who_is_refused_again_and_again_makes_20_warnings_in_an_hour():
+    with Flash():
+        place = Place(MOUNT)
+        point = place.made()
+        for hour in (1, 2):
+            for _ in range(15):
+                assert reserve(point, seconds=-1) == "Rejected"
+                assert listed(point, -1, TAGS) == "Failed"
+            levels = [entry[0] for entry in place.log.entries if entry[2].endswith("_refused")]
+            assert levels == (["warning"] * 20 + ["info"] * 10) * hour
+            place.clock.now_ms += 3_600_000
+
+
 def test_what_the_hour_costs():
     """The figures of wear.py; all of an hour's changes are of one kind."""
     for number, most in enumerate((130, 140, 8, 16, 260)):

@@ -53,8 +53,8 @@ service registered time_set change_availability come_due reset
         self.open_connection = open_connection
         self.random = random
         self._tasks = []
-        # When an hour began, as uptime in s, and how often the central system has had flash written since.
-        self.writes = (0, 0)
+        # When an hour began, as uptime in s; what the central system has had written and refused since (see `wear`).
+        self.writes = (0, 0, 0)
         # Set once the session that a reset waits for has ended.
         self._settled = None
         # (reason, idTag) of the end of a session whose transaction could not be ended, for want of room in the heap.

@@ -83,8 +83,10 @@ def install(charging, connector: int, payload: dict, remote: bool) -> str:
         _put(charging, profile)
     except (ValueError, OSError) as error:
         text = "charging profile %d refused: %s" % (payload["chargingProfileId"], error)
-        level = "error" if isinstance(error, OSError) else "warning"
-        charging.point.log.add(level, "ocpp", "profile_refused", text)
+        if isinstance(error, OSError):
+            charging.point.log.add("error", "ocpp", "profile_refused", text)
+        else:
+            borrow("wear").complain(charging.point, "profile_refused", text)
         return "Rejected"
     return "Accepted"
 

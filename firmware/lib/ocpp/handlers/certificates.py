@@ -40,7 +40,7 @@ def _status(status: str) -> dict:
 
 
 def _refuse(point, what: str, why) -> dict:
-    point.log.add("warning", "ocpp", "certificate_refused", "%s was refused: %s" % (what, why))
+    borrow("wear").complain(point, "certificate_refused", "%s was refused: %s" % (what, why))
     return _status("Rejected")
 
 

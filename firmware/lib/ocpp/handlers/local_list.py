@@ -29,7 +29,7 @@ async def _send(point, payload) -> dict:
     try:
         done = await _update(point, differential, payload["listVersion"], payload.get("localAuthorizationList", []))
     except (OSError, ValueError) as error:
-        point.log.add("warning", "ocpp", "local_list_refused", "SendLocalList failed: %s" % error)
+        borrow("wear").complain(point, "local_list_refused", "SendLocalList failed: %s" % error)
         return {"status": "Failed"}
     return {"status": "Accepted" if done else "Failed"}
 

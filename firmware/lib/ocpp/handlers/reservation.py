@@ -45,7 +45,7 @@ def _hold(point, payload) -> str:
     utc_s = point.clock.utc_s()
     if utc_s is not None and expiry <= utc_s:
         text = "expiryDate %s has gone by" % payload["expiryDate"]
-        point.log.add("warning", "ocpp", "reservation_refused", text)
+        borrow("wear").complain(point, "reservation_refused", text)
         return "Rejected"
     reservation = {name: payload[name] for name in payload if name != "expiryDate"}
     reservation["expiry"] = expiry
