@@ -17,7 +17,7 @@ release = borrow("release").release
 
 
 def look(self) -> None:
-    """Once a day: keep the time, use the next certificate if its time has come, renew the present one if its time ends."""
+    """Once a day: keep the time, use the next certificate if it is due, renew the present one if its time ends."""
     clock = self.point.clock
     now_s, utc_s = clock.uptime_s(), clock.utc_s()
     if utc_s is None or (self._looked_s is not None and now_s - self._looked_s < LOOK_S):
