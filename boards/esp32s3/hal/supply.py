@@ -33,8 +33,9 @@ _MA = const(2)
 _MHZ = const(10)
 # Power: 0.00032 W a unit of 32 bits, as 24 bits 0.08192 W, doubled 512/3125 W.
 _WATT_NUMERATOR = const(512)
-_WATT_DENOMINATOR = const(125)
-_WATT_FIRST = const(25)  # the rest of 3125, divided before so that all stays a small integer
+_WATT_DENOMINATOR = const(3_125)
+# Above 340 kW it is a garbled frame, and no small integer.
+_MOST_HIGH = const(0x2000)
 # Energy (weak): 0.01 pulse of 3200 a kWh, doubled 6.25 mWh.
 _ENERGY_NUMERATOR = const(25)
 _ENERGY_SHIFT = const(2)
@@ -136,7 +137,8 @@ class Supply:
         if high >= 0x8000:
             high -= 0x10000
         units = high << 8 | self._read(_POWER_LSB + phase) >> 8
-        self.power_w[phase] = units // _WATT_FIRST * _WATT_NUMERATOR // _WATT_DENOMINATOR
+        if -_MOST_HIGH <= high < _MOST_HIGH:
+            self.power_w[phase] = (units * _WATT_NUMERATOR + _WATT_DENOMINATOR // 2) // _WATT_DENOMINATOR
 
     def _count_energy(self) -> None:
         if self._read(_MMODE0) != _MODE:

@@ -7,7 +7,7 @@ from micropython import const
 
 from hal import pins
 
-# Millivolts at -50, -45, ... 135 degC for B 3950 K: 3300 * 3300 / (3300 + R), R = 10000 * exp(3950 / T - 3950 / 298.15).
+# Millivolts at -50, -45, ... 135 degC: 3300 * 3300 / (3300 + R), R = 10000 * exp(3950 / T - 3950 / 298.15).
 _FIRST_DECI_C = const(-500)
 _STEP_DECI_C = const(50)
 _TABLE_MV = array(
