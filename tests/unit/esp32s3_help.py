@@ -32,7 +32,7 @@ class Board:
         self.pin(36).resistor = 0
         self.pin(4).analog_uv = self.pin(6).analog_uv = 150_000
         self.pin(5).analog_uv = 819_000
-        self.coil = parts.Coil(8, 9, 10, self.expander, (1, 2, 4))
+        self.coil = parts.Coil(8, 9, 10, self.expander, (1, 2, 4), self.watchdog)
 
     def pin(self, number):
         return machine.Pin(number)

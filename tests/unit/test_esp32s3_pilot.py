@@ -1,6 +1,8 @@
 """boards/esp32s3/hal/pilot.py with generator, car and peak detectors behind the chip (R1, R13)."""
 
 from esp32s3_help import Board, machine, without_heap
+
+# isort: split
 from pilot import Pilot
 
 # Resistance of a car behind its diode in states B, C and D, with their worst tolerances.
