@@ -76,7 +76,7 @@ def test_it_opens_within_20_ms_and_stays_open():
     assert not board.coil.closed
 
 
-def test_a_loop_that_hangs_lets_the_contactor_open_60_to_120_ms_later_whatever_level_the_pump_has():
+def test_a_loop_that_hangs_lets_the_contactor_open_90_to_150_ms_later_whatever_level_the_pump_has():
     for ticks in (20, 21):
         board, driver = _made()
         board.watchdog.satisfy()
@@ -86,13 +86,13 @@ def test_a_loop_that_hangs_lets_the_contactor_open_60_to_120_ms_later_whatever_l
         machine.advance_ms(500)
         assert not board.coil.closed
         assert board.coil.permille() == 500, "the PWM goes on by itself"
-        assert 60_000 < board.coil.opened_us - hung_us < 120_000, board.coil.opened_us - hung_us
+        assert 90_000 < board.coil.opened_us - hung_us < 150_000, board.coil.opened_us - hung_us
 
 
 def test_a_loop_that_is_late_by_a_flash_erase_does_not_let_it_open():
     board, driver = _closed()
     for _ in range(5):
-        machine.advance_ms(45)
+        machine.advance_ms(70)
         driver.sample()
         _loop(driver, 20)
     assert board.coil.closed

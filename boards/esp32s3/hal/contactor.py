@@ -1,8 +1,9 @@
 """Contactor output and the voltage sensing behind it.
 
 The coil needs two things: current, from a PWM that is full for the pull-in and holds with less, and a charge pump that
-runs only on edges, each made by a call of `sample`. A control loop that hangs makes no edges, and 60 to 100 ms later
-the coil is off, whatever its PWM does. Trip of the residual current monitor and watchdog cut it in hardware besides.
+runs only on edges, each made by a call of `sample`. A control loop that hangs makes no edges, and 0.1 s later the coil
+is off, whatever its PWM does; an erase of flash, in which nothing runs for 45 ms and more, does not drop it. A trip of
+the residual current monitor and the watchdog cut it in hardware besides.
 """
 
 from time import ticks_diff, ticks_ms

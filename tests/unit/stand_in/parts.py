@@ -241,7 +241,7 @@ class ControlPilot:
 _PUMP_FULL_MV = const(5_000)
 _PUMP_ON_MV = const(2_500)
 _PUMP_OFF_MV = const(1_000)
-_PUMP_US = 60_000
+_PUMP_US = 80_000
 _PULLS_PERMILLE = const(800)
 _HOLDS_PERMILLE = const(350)
 _CLOSE_US = const(25_000)
@@ -310,6 +310,34 @@ class Coil:
             bit = self._live_bits[i]
             lines = lines & ~bit if poles >> i & 1 else lines | bit
         self._expander.lines = lines
+
+
+class ResidualMonitor:
+    """Holds its trip line low while all is well; test current or leak let go of it, and it stays so for 0.2 s."""
+
+    _RESPONSE_US = 100_000
+    _HOLD_US = 200_000
+
+    def __init__(self, trip, test):
+        self._trip = machine.Pin(trip)
+        self._trip.resistor = 1
+        self._test = machine.Pin(test)
+        self._test.resistor = 0
+        self.leak = False
+        self._seen_us = 0
+        self._hold_us = 0
+        machine.plug(self)
+        self._trip.drive(0)
+
+    def step(self, us):
+        """Time has passed."""
+        self._seen_us = self._seen_us + us if self.leak or self._test.level() else 0
+        self._hold_us = max(0, self._hold_us - us)
+        if self._seen_us >= self._RESPONSE_US:
+            self._hold_us = self._HOLD_US
+        level = None if self._hold_us else 0
+        if level != self._trip.driven:
+            self._trip.drive(level)
 
 
 class WindowWatchdog:

@@ -1,0 +1,110 @@
+"""The board definition of the ESP32-S3: pins, partitions and what MicroPython's build reads say the same (R29)."""
+
+from esp32s3_help import machine
+
+# isort: split
+import pins
+
+_ROOT = __file__[: -len("tests/unit/test_esp32s3_board.py")]
+_FOLDER = _ROOT + "boards/esp32s3/"
+# Buses and ports are no lines.
+_NUMBERS = ("SAFE_SPI", "ETH_SPI", "RS485_UART", "MODEM_UART", "I2C_PORT")
+_STRAPS = (0, 3, 45, 46)
+# Whose wrong level hurts somebody.
+_OUTPUTS_THAT_MATTER = ("CP_PWM", "PUMP", "HOLD", "RCM_TEST", "WATCHDOG")
+
+
+def _read(name):
+    with open(_FOLDER + name) as file:
+        return file.read()
+
+
+def _lines():
+    names = [name for name in dir(pins) if name[0].isupper() and not name.startswith(("IN_", "OUT_"))]
+    return {name: getattr(pins, name) for name in names if name not in _NUMBERS}
+
+
+def _rows(name):
+    return [
+        [cell.strip() for cell in row.split(",")] for row in _read(name).split("\n") if row and not row.startswith("#")
+    ]
+
+
+def test_pins_csv_has_the_same_lines():
+    assert {row[0]: row[1] for row in _rows("pins.csv")} == {name: "GPIO%d" % pin for name, pin in _lines().items()}
+
+
+def test_every_line_has_a_pin_of_its_own_that_the_module_brings_out():
+    used = list(_lines().values())
+    assert len(set(used)) == len(used)
+    for name, pin in _lines().items():
+        assert pin in machine.MODULE_PINS, name
+        assert pin not in (19, 20), "%s is on the service port" % name
+
+
+def test_analogue_lines_are_on_adc1_and_outputs_that_matter_on_no_strapping_pin():
+    for name in ("CP_HIGH", "CP_LOW", "RCM_DC", "RCM_AC", "NTC"):
+        assert 1 <= _lines()[name] <= 10, name
+    for name in _OUTPUTS_THAT_MATTER:
+        assert _lines()[name] not in _STRAPS, name
+
+
+def test_bits_of_the_expander_are_single_and_different():
+    for start in ("IN_", "OUT_"):
+        bits = [getattr(pins, name) for name in dir(pins) if name.startswith(start)]
+        assert sum(bits) < 0x100
+        seen = 0
+        for bit in bits:
+            assert bit and not bit & bit - 1 and not bit & seen
+            seen |= bit
+
+
+def test_the_readme_tells_every_line():
+    table = _read("README.md")
+    for name, pin in _lines().items():
+        assert "| %d | `%s` |" % (pin, name) in table, name
+
+
+def test_the_default_pins_of_micropython_are_those_of_the_board():
+    header = _read("mpconfigboard.h")
+    for macro, name in (
+        ("SPI1_SCK", "ETH_SCK"),
+        ("SPI1_MOSI", "ETH_MOSI"),
+        ("SPI1_MISO", "ETH_MISO"),
+        ("SPI2_SCK", "SAFE_SCK"),
+        ("SPI2_MOSI", "SAFE_MOSI"),
+        ("SPI2_MISO", "SAFE_MISO"),
+        ("I2C0_SCL", "I2C_SCL"),
+        ("I2C0_SDA", "I2C_SDA"),
+        ("UART1_TX", "RS485_TX"),
+        ("UART1_RX", "RS485_RX"),
+        ("UART2_TX", "MODEM_TX"),
+        ("UART2_RX", "MODEM_RX"),
+    ):
+        assert "#define MICROPY_HW_%s (%d)\n" % (macro, _lines()[name]) in header, macro
+    assert '#define MICROPY_HW_BOARD_NAME "wallbox-s3-1"\n' in header
+
+
+def test_partitions_are_where_they_may_be_and_fill_8_mb_without_overlap():
+    end = 0x9000
+    sizes = {}
+    for name, kind, _subtype, offset, size, _flags in _rows("partitions.csv"):
+        offset, size = int(offset, 0), int(size, 0)
+        # Flash is erased by 4 KB, and the chip maps programs by 64 KB.
+        assert offset % (0x10000 if kind == "app" or name.startswith("slot") else 0x1000) == 0, name
+        assert end <= offset < end + 0x10000, name
+        end = offset + size
+        sizes[name] = size
+    assert end == 8 << 20
+    assert sizes["ota_0"] == sizes["ota_1"] == 2 << 20
+    assert sizes["slot_a"] == sizes["slot_b"] == 768 << 10
+    assert sizes["nvs"] == 24 << 10 and sizes["otadata"] == 8 << 10
+
+
+def test_the_build_takes_the_boards_own_files():
+    build = _read("mpconfigboard.cmake")
+    for name in ("sdkconfig.*", "mod*.c", "partitions.csv", "manifest.py"):
+        assert "${MICROPY_BOARD_DIR}/" + name in build, name
+    for name in ("sdkconfig.board", "sdkconfig.ble", "manifest.py"):
+        assert _read(name)
+    assert "CONFIG_SPIRAM=n\n" in _read("sdkconfig.board")
