@@ -32,9 +32,10 @@ $(STAMPS)/radio: requirements/radio.txt $(STAMPS)/tools
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps -r requirements/radio.txt
 	@touch $@
 
-$(STAMPS)/stubs: requirements/stubs.txt tools/setup_stubs.py $(STAMPS)/tools
+$(STAMPS)/stubs: requirements/stubs.txt requirements/stubs_esp32s3.txt tools/setup_stubs.py $(STAMPS)/tools
 	rm -rf typings
 	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --target typings -r requirements/stubs.txt
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --target typings/esp32s3 -r requirements/stubs_esp32s3.txt
 	$(BIN)/python tools/setup_stubs.py typings
 	@touch $@
 

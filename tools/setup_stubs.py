@@ -20,6 +20,11 @@ MENDS = (
     ),
 )
 
+# The Unix port's `machine` has next to nothing, and would hide that of a board and of the tests' stand-in.
+HIDING = ("machine.pyi",)
+# Of a board's stubs only what the Unix port's lack: these are looked up first, and two of a kind would not fit together.
+BOARDS = ("esp32s3",)
+
 ASYNCIO_CORE = """from typing import Any
 
 ticks: Any
@@ -48,6 +53,12 @@ def main() -> None:
     for name, wrong, right in MENDS:
         mend(folder / name, wrong, right)
     (folder / "stdlib/asyncio/core.pyi").write_text(ASYNCIO_CORE)
+    for name in HIDING:
+        (folder / name).unlink()
+    for board in BOARDS:
+        for stub in (folder / board).glob("*.pyi"):
+            if (folder / stub.name).exists():
+                stub.unlink()
 
 
 if __name__ == "__main__":
