@@ -6,7 +6,7 @@ from esp32s3_help import REST, Board, machine, without_heap
 import supply
 from supply import Supply
 
-TURNS = 6
+TURNS = 7
 
 
 def _made():
@@ -43,7 +43,7 @@ def test_power_that_flows_back_is_negative():
     assert driver.power_w[1] in (-1, 0) and driver.power_w[2] == 0
 
 
-def test_currents_are_new_at_every_sample_and_all_else_within_60_ms():
+def test_currents_are_new_at_every_sample_and_all_else_within_70_ms():
     board, driver = _made()
     _round(driver)
     for turn in range(TURNS):
@@ -75,22 +75,22 @@ def test_a_sample_reads_no_more_than_five_registers():
         assert board.meter.reads - before <= 5
 
 
-def test_energy_of_an_hour_is_counted_without_loss():
+def test_energy_is_counted_without_loss():
     board, driver = _made()
     board.meter.current_ma = [32_000] * 3
-    board.meter.power_mw = [7_360_000] * 3
-    for _ in range(60_000):
-        machine.advance_us(60_000, 60_000)
+    board.meter.power_mw = [7_360_000, -7_360_000, 7_360_000]
+    for _ in range(5_000):
+        machine.advance_us(70_000, 70_000)
         for _turn in range(TURNS):
             driver.sample()
-    expected = 22_080_000
-    assert abs(driver.energy_mwh - expected) < 50, driver.energy_mwh
+    expected = 2 * 7_360_000 * 350 // 3_600
+    assert expected - 20 < driver.energy_mwh <= expected, driver.energy_mwh
 
 
 def test_energy_wraps_at_2_to_the_30():
     board, driver = _made()
     driver.energy_mwh = (1 << 30) - 1
-    board.meter.pulses = 8
+    board.meter.pulses = [0, 8, 0]
     _round(driver)
     assert driver.energy_mwh == 49
 
@@ -141,7 +141,7 @@ def test_sampling_allocates_nothing_not_even_while_setting_up_again():
     board, driver = _made()
     board.meter.current_ma = [32_000] * 3
     board.meter.power_mw = [7_360_000, -7_360_000, 20_000_000]
-    board.meter.pulses = 60_000
+    board.meter.pulses = [20_000, 0, 40_000]
     for _ in range(TURNS):
         without_heap(driver.sample)
     assert driver.energy_mwh == 375_000

@@ -1,6 +1,6 @@
 """Metering in front of the contactor, by an M90E32AS (Atmel 46003, now Microchip ATM90E32AS), and the PE monitor.
 
-Five registers are read at each sample, in turns: the three currents always, the rest every 60 ms. What could be learnt
+Five registers are read at each sample, in turns: the three currents always, the rest every 70 ms. What could be learnt
 of the chip only from other projects is marked "weak" here and listed in README.md.
 """
 
@@ -19,7 +19,7 @@ _READ = const(0x80)
 # Registers. L1..L3 are the chip's phases A..C, one register after the other.
 _METER_EN = const(0x00)
 _MMODE0 = const(0x33)
-_ENERGY = const(0x80)  # APenergyT: forward active energy of all phases, cleared by reading
+_ENERGY = const(0x81)  # APenergyA: forward active energy, cleared by reading
 _POWER = const(0xB1)  # PmeanA, signed, high half
 _POWER_LSB = const(0xC1)  # PmeanALSB, of which the upper byte counts
 _VOLTS = const(0xD9)  # UrmsA
@@ -46,7 +46,7 @@ _NOTHING = const(0xFFFF)
 _SOFT_RESET = const(0x70)
 _RESET_KEY = const(0x789A)
 _RESET_MS = const(20)  # weak: others wait 5 to 100 ms
-# Three phases with neutral, sum of all phases, 50 Hz (weak: bit 12 for 60 Hz, which is for the filters only).
+# MMode0: all three phases count, with neutral, for 50 Hz (weak: bit 12 is for 60 Hz).
 _MODE = const(0x0087)
 # Register and value, in this order.
 _SET_UP = array(
@@ -62,10 +62,10 @@ _SET_UP = array(
 )
 
 # What is read beside the currents, turn by turn.
-_TURNS = const(6)
+_TURNS = const(7)
 _TURN_LAST_VOLTS = const(1)
 _TURN_FIRST_POWER = const(2)
-_TURN_ENERGY = const(5)
+_TURN_FIRST_ENERGY = const(5)
 
 
 class Supply:
@@ -124,10 +124,16 @@ class Supply:
         elif turn == _TURN_LAST_VOLTS:
             self._read_volts(2)
             self.frequency_mhz = self._read(_FREQUENCY) * _MHZ
-        elif turn < _TURN_ENERGY:
+        elif turn < _TURN_FIRST_ENERGY:
             self._read_power(turn - _TURN_FIRST_POWER)
+        elif turn == _TURN_FIRST_ENERGY:
+            if self._read(_MMODE0) != _MODE:
+                # It has lost its power, and its configuration with it.
+                self._set_up()
+            self._count_energy(0)
         else:
-            self._count_energy()
+            self._count_energy(1)
+            self._count_energy(2)
 
     def _read_volts(self, phase: int) -> None:
         self.volts_mv[phase] = self._read(_VOLTS + phase) * _MV
@@ -140,12 +146,8 @@ class Supply:
         if -_MOST_HIGH <= high < _MOST_HIGH:
             self.power_w[phase] = (units * _WATT_NUMERATOR + _WATT_DENOMINATOR // 2) // _WATT_DENOMINATOR
 
-    def _count_energy(self) -> None:
-        if self._read(_MMODE0) != _MODE:
-            # It has lost its power, and its configuration with it.
-            self._set_up()
-            return
-        count = self._read(_ENERGY)
+    def _count_energy(self, phase: int) -> None:
+        count = self._read(_ENERGY + phase)
         if count == _NOTHING:
             return
         work = count * _ENERGY_NUMERATOR + self._rest

@@ -64,6 +64,10 @@ class Expander:
         return 1 if self.registers[0x15] & bit else 0
 
 
+# A hundredth of a pulse, of which 3200 make a kWh.
+_PULSE_NJ = 3_600_000_000_000_000 // 320_000
+
+
 class Meter:
     """M90E32AS: frames of 32 bits, configuration lock, energy that reading clears. What is measured are attributes.
 
@@ -80,7 +84,6 @@ class Meter:
         self.frequency_mhz = 0
         self.powered = True
         self.reads = 0
-        self.work_mws = 0
         self.power_on()
         self._at = 0
         self._value = 0
@@ -94,21 +97,20 @@ class Meter:
         for register in (0x61, 0x62, 0x65, 0x66, 0x69, 0x6A):
             self.config[register] = 0x8000
         self.open = False
-        self.pulses_rest = 0
-        self.pulses = 0
+        self.work_nj = [0, 0, 0]
+        # In 0.01 pulse.
+        self.pulses = [0, 0, 0]
 
     def step(self, us):
-        """Time has passed: energy of all phases that count."""
-        if not self.powered or not self.config[0x00] or self.config[0x33] & 7 != 7:
+        """Time has passed: energy of the phases that count."""
+        if not self.powered or not self.config[0x00]:
             return
-        milliwatts = 0
         for phase in range(3):
-            milliwatts += max(0, self.power_mw[phase]) * self.config[0x62 + 4 * phase] // 0x8000
-        # 0.01 pulse is a 320,000th of a kWh.
-        self.work_mws += milliwatts * us
-        pulse = 3_600_000_000_000_000 // 320_000
-        self.pulses = min(0xFFFF, self.pulses + self.work_mws // pulse)
-        self.work_mws %= pulse
+            if not self.config[0x33] & 4 >> phase:
+                continue
+            self.work_nj[phase] += max(0, self.power_mw[phase]) * self.config[0x62 + 4 * phase] // 0x8000 * us
+            self.pulses[phase] = min(0xFFFF, self.pulses[phase] + self.work_nj[phase] // _PULSE_NJ)
+            self.work_nj[phase] %= _PULSE_NJ
 
     def select(self, on):
         """A frame begins or ends."""
@@ -145,9 +147,9 @@ class Meter:
 
     def _measured(self, register):
         self.reads += 1
-        if register == 0x80:
-            pulses = self.pulses
-            self.pulses = 0
+        if 0x81 <= register <= 0x83:
+            pulses = self.pulses[register - 0x81]
+            self.pulses[register - 0x81] = 0
             return pulses
         if register in self.config:
             return self.config[register]
