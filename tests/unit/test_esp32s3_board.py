@@ -63,6 +63,10 @@ def test_the_readme_tells_every_line():
     table = _read("README.md")
     for name, pin in _lines().items():
         assert "| %d | `%s` |" % (pin, name) in table, name
+    for port, start in (("A", "IN_"), ("B", "OUT_")):
+        for name in [name for name in dir(pins) if name.startswith(start)]:
+            bit = [1 << i for i in range(8)].index(getattr(pins, name))
+            assert "| %s%d | `%s` |" % (port, bit, name) in table, name
 
 
 def test_the_default_pins_of_micropython_are_those_of_the_board():

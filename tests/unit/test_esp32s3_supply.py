@@ -50,12 +50,16 @@ def test_currents_are_new_at_every_sample_and_all_else_within_70_ms():
         board.meter.current_ma = [10_000 + 2 * turn] * 3
         _round(driver, 1)
         assert list(driver.current_ma) == [10_000 + 2 * turn] * 3
-    board.meter.volts_mv = [200_000] * 3
-    board.meter.power_mw = [1_000_000] * 3
-    board.meter.frequency_mhz = 49_000
-    _round(driver)
-    assert list(driver.volts_mv) == [200_000] * 3
-    assert min(driver.power_w) >= 999 and driver.frequency_mhz == 49_000
+    for shift in range(TURNS):
+        # One sample more each time, so that a round begins at each turn.
+        _round(driver, 1)
+        board.meter.volts_mv = [200_000 + shift * 100] * 3
+        board.meter.power_mw = [1_000_000 + shift * 10_000] * 3
+        board.meter.frequency_mhz = 49_000 + shift * 10
+        _round(driver)
+        assert list(driver.volts_mv) == [200_000 + shift * 100] * 3
+        assert min(driver.power_w) >= 999 + shift * 10
+        assert driver.frequency_mhz == 49_000 + shift * 10
 
 
 def test_a_short_circuit_of_100_a_does_not_overflow():
@@ -125,6 +129,20 @@ def test_a_chip_that_has_lost_its_power_is_set_up_again():
     assert list(driver.volts_mv) == [230_000, 231_000, 229_000]
     assert list(driver.current_ma) == [10_000] * 3
     assert not board.meter.open, "the configuration is closed again"
+
+
+def test_the_chip_is_reset_and_every_register_of_its_set_up_written():
+    board, driver = _made()
+    assert board.meter.resets == 1
+    expected = {0x00: 1, 0x31: 0x0861, 0x32: 0xC468, 0x33: 0x0087, 0x34: 0, 0x35: 0x0EA6, 0x38: 0x0177}
+    for phase in range(3):
+        expected[0x61 + 4 * phase] = 0x8000
+        expected[0x62 + 4 * phase] = 0x4000
+    assert board.meter.config == expected
+    for register in board.meter.config:
+        board.meter.config[register] = 0x1111
+    _round(driver)
+    assert board.meter.config == expected
 
 
 def test_a_garbled_power_is_left_out():

@@ -21,7 +21,8 @@ _PULL_IN_MS = const(100)
 _FULL = const(65_535)
 # Half of the voltage holds it with margin (pazzk/evse holds at 42 % and adds 10).
 _HOLD = const(32_768)
-_POLES = const(0x07)  # pins.IN_LIVE_L1 to L3, which are the bits of `live` too
+# The expander's bits are those of `live`.
+_POLES = pins.IN_LIVE_L1 | pins.IN_LIVE_L2 | pins.IN_LIVE_L3
 
 
 class Contactor:

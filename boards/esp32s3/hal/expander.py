@@ -16,10 +16,10 @@ _IODIRB = const(0x01)
 _GPIOA = const(0x12)
 _OLATB = const(0x15)
 
-_OUTPUTS = const(0x07)  # OUT_READER_RESET | OUT_ETH_RESET | OUT_MODEM_KEY
-_KNOWN = const(0xC0)  # IN_LOW | IN_HIGH
+_OUTPUTS = pins.OUT_READER_RESET | pins.OUT_ETH_RESET | pins.OUT_MODEM_KEY
+_KNOWN = pins.IN_LOW | pins.IN_HIGH
 # What an expander that does not answer has to say: every pole live, no protective earth, contact open.
-_SILENT = const(0x98)  # IN_HIGH | IN_PE | IN_CONTACT
+_SILENT = pins.IN_HIGH | pins.IN_PE | pins.IN_CONTACT
 
 
 class Expander:

@@ -83,7 +83,7 @@ class Meter:
         self.power_mw = [0, 0, 0]
         self.frequency_mhz = 0
         self.powered = True
-        self.reads = 0
+        self.reads = self.resets = 0
         self.power_on()
         self._at = 0
         self._value = 0
@@ -93,7 +93,8 @@ class Meter:
 
     def power_on(self):
         """Registers as after power-on: not metering, not open for writing."""
-        self.config = {0x00: 0, 0x31: 0x0861, 0x32: 0xC468, 0x33: 0, 0x34: 0}
+        # The registers that the board's driver may write, with what the chip starts with.
+        self.config = {0x00: 0, 0x31: 0x0861, 0x32: 0xC468, 0x33: 0, 0x34: 0, 0x35: 0, 0x38: 0}
         for register in (0x61, 0x62, 0x65, 0x66, 0x69, 0x6A):
             self.config[register] = 0x8000
         self.open = False
@@ -103,7 +104,7 @@ class Meter:
 
     def step(self, us):
         """Time has passed: energy of the phases that count."""
-        if not self.powered or not self.config[0x00]:
+        if not self.powered or not self.config[0x00] & 1:
             return
         for phase in range(3):
             if not self.config[0x33] & 4 >> phase:
@@ -139,10 +140,12 @@ class Meter:
     def _write(self, register, value):
         if register == 0x70:
             if value == 0x789A:
+                self.resets += 1
                 self.power_on()
         elif register == 0x7F:
             self.open = value == 0x55AA
         elif self.open:
+            assert register in self.config, "not a register to write: 0x%02x" % register
             self.config[register] = value
 
     def _measured(self, register):
@@ -153,7 +156,7 @@ class Meter:
             return pulses
         if register in self.config:
             return self.config[register]
-        if not self.config[0x00]:
+        if not self.config[0x00] & 1:
             return 0
         if 0xD9 <= register <= 0xDB:
             phase = register - 0xD9
