@@ -22,7 +22,7 @@ MENDS = (
 
 # The Unix port's `machine` has next to nothing, and would hide that of a board and of the tests' stand-in.
 HIDING = ("machine.pyi",)
-# Of a board's stubs only what the Unix port's lack: these are looked up first, and two of a kind would not fit together.
+# Of a board's stubs only what the Unix port's lack: these come first, and two of a kind would not fit together.
 BOARDS = ("esp32s3",)
 
 ASYNCIO_CORE = """from typing import Any
