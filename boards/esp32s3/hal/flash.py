@@ -1,0 +1,47 @@
+"""File system on the flash of the chip: littlefs in the partition "vfs"."""
+
+import os
+
+import esp32
+import vfs
+from micropython import const
+
+_PATH = "/data"
+_PARTITION = "vfs"
+# LFS_ERR_CORRUPT of littlefs (lfs.h), positive as MicroPython raises it: neither copy of the first block is its.
+_NO_FILE_SYSTEM = const(84)
+
+
+def _volume(device):
+    # Without times of change: nobody reads them, and each would be a write more.
+    return vfs.VfsLfs2(device, mtime=False)
+
+
+def mount() -> str:
+    """Mount the file system, after formatting a flash that holds none -> its path, the current folder from now on.
+
+    OSError when the flash fails or the partition is missing; what could not be read then is left as it is. A power cut
+    does not damage littlefs, and one while it formats leaves a flash that holds none.
+    """
+    device = esp32.Partition(_PARTITION)
+    try:
+        volume = _volume(device)
+    except OSError as error:
+        if error.errno != _NO_FILE_SYSTEM:
+            raise
+        vfs.VfsLfs2.mkfs(device)  # type: ignore
+        volume = _volume(device)
+    vfs.mount(volume, _PATH)
+    # Libraries keep files by a bare name.
+    os.chdir(_PATH)
+    return _PATH
+
+
+def unmount() -> None:
+    """Take the file system away; files still open can no longer write."""
+    os.chdir("/")
+    try:
+        vfs.umount(_PATH)
+    except OSError:
+        # Not mounted: the firmware ended before it came to that.
+        return
