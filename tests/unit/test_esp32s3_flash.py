@@ -3,6 +3,7 @@
 import os
 
 import s3_board
+from virtual_time import Log
 
 # 0x25E000 less: the tests need not fill it.
 _SIZE = 64 * 4096
@@ -19,6 +20,11 @@ def _fresh(label="vfs"):
 def _leave(flash):
     flash.unmount()
     os.chdir(_HERE)
+
+
+def _leave_with(flash, name, text):
+    _write(flash.mount() + "/" + name, text)
+    _leave(flash)
 
 
 def _write(path, text):
@@ -116,6 +122,56 @@ def test_a_flash_that_cannot_be_read_is_not_formatted():
     folder = flash.mount()
     try:
         assert _read(folder + "/settings") == "kept"
+    finally:
+        _leave(flash)
+
+
+def _identity():
+    """What production writes, as its file."""
+    from wallbox.storage.store import Store
+
+    folder = os.getenv("TEST_TMP")
+    log = Log()
+    Store(folder, "identity", 1, log).save({"serial": "WB2648-0001", "passkey": "012345", "key": "5a" * 32})
+    with open(folder + "/identity.0", "rb") as file:
+        return file.read()
+
+
+def test_an_identity_of_production_outlives_the_file_system():
+    from wallbox.installer import identity
+
+    flash = _fresh()
+    s3_board.load("nvs").save("identity", _identity())
+    for _ in range(2):
+        # A second time after the first sectors are lost.
+        esp32.partition("vfs", _SIZE)
+        folder = flash.mount()
+        try:
+            log = Log()
+            found = identity.load(folder, log)
+            assert (found["serial"], found["passkey"]) == ("WB2648-0001", "012345")
+            assert log.entries == []
+            assert os.listdir(folder) == ["identity.0"]
+        finally:
+            _leave(flash)
+
+
+def test_an_identity_that_is_there_is_not_written_again():
+    flash = _fresh()
+    s3_board.load("nvs").save("identity", b"of production")
+    _leave_with(flash, "identity.0", "newer")
+    folder = flash.mount()
+    try:
+        assert _read(folder + "/identity.0") == "newer"
+    finally:
+        _leave(flash)
+
+
+def test_a_wallbox_without_an_identity_of_production_gets_no_file():
+    flash = _fresh()
+    folder = flash.mount()
+    try:
+        assert os.listdir(folder) == []
     finally:
         _leave(flash)
 

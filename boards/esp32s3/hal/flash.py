@@ -6,10 +6,16 @@ import esp32
 import vfs
 from micropython import const
 
+from hal import nvs
+
 _PATH = "/data"
 _PARTITION = "vfs"
 # LFS_ERR_CORRUPT of littlefs (lfs.h), positive as MicroPython raises it: neither copy of the first block is its.
 _NO_FILE_SYSTEM = const(84)
+# What production gave this wallbox (docs/production.md): a file of the file system, with a copy in NVS.
+_IDENTITY = "identity"
+_IDENTITY_FILE = "identity.0"
+_UNFINISHED = "identity.new"
 
 
 def _volume(device):
@@ -34,7 +40,20 @@ def mount() -> str:
     vfs.mount(volume, _PATH)
     # Libraries keep files by a bare name.
     os.chdir(_PATH)
+    _give_back_identity()
     return _PATH
+
+
+def _give_back_identity() -> None:
+    """Without it the passkey on the label would fit no more."""
+    if _IDENTITY_FILE in os.listdir(_PATH):
+        return
+    copy = nvs.load(_IDENTITY)
+    if copy is None:
+        return
+    with open(_UNFINISHED, "wb") as file:
+        file.write(copy)
+    os.rename(_UNFINISHED, _IDENTITY_FILE)
 
 
 def unmount() -> None:
