@@ -4,7 +4,7 @@ import sys
 
 _ROOT = __file__[: -len("tests/unit/s3_board.py")]
 _FOLDERS = [_ROOT + "boards/esp32s3", _ROOT + "tests/unit/stand_in"]
-_OURS = ("hal", "esp32", "machine", "bluetooth", "slots", "uartmode")
+_OURS = ("hal", "esp32", "machine", "bluetooth", "slots", "uartmode", "parts")
 
 
 def _of_chip(name):
