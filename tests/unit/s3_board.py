@@ -4,17 +4,18 @@ import sys
 
 _ROOT = __file__[: -len("tests/unit/s3_board.py")]
 _FOLDERS = [_ROOT + "boards/esp32s3", _ROOT + "tests/unit/stand_in"]
-_OURS = ("hal", "esp32", "machine", "bluetooth", "slots", "uartmode", "parts")
 
 
-def _of_chip(name):
-    return name in _OURS or name.startswith("hal.")
+def _is_of_board(name):
+    """The board's package, or a stand-in of something on it."""
+    path = getattr(sys.modules[name], "__file__", "")
+    return name == "hal" or name.startswith("hal.") or "/stand_in/" in path
 
 
 def chip():
     """Forget board and chip as they were -> (machine, esp32), after a power cut, with an empty flash."""
     sys.path[:] = _FOLDERS + [folder for folder in sys.path if folder not in _FOLDERS]
-    for name in [name for name in sys.modules if _of_chip(name)]:
+    for name in [name for name in sys.modules if _is_of_board(name)]:
         del sys.modules[name]
     import esp32
     import machine

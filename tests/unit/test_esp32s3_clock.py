@@ -84,7 +84,12 @@ def test_dates_of_a_century_are_kept():
     passing = _wired()
     clock = _start(passing)
     # 1 January 2000 and 31 December 2099, each day and some hours of each.
-    for day in range(10_957, 47_482, 11):
+    days = list(range(10_957, 47_482, 11))
+    # The last day of each year and the first of the next, and the days around the end of February.
+    for year in range(100):
+        first = 10_957 + year * 365 + (year + 3) // 4
+        days += [first, first + 58, first + 59, first + 60, first + 364, first + 365]
+    for day in days[:-1]:
         seconds = day * 86_400 + day % 24 * 3600 + 59 * 60 + 58
         registers = clock._registers(seconds)
         assert clock._seconds(registers) == seconds

@@ -10,7 +10,6 @@ from errno import EINVAL, ENOENT
 _NVS_NOT_FOUND = 0x1102
 _NVS_KEY_TOO_LONG = 0x1109
 _NVS_INVALID_LENGTH = 0x110C
-_INVALID_ARG = 0x102
 _INVALID_SIZE = 0x104
 
 # nvs.h: NVS_KEY_NAME_MAX_SIZE and NVS_NS_NAME_MAX_SIZE, both with the closing zero.
@@ -96,14 +95,12 @@ class NVS:
 
 
 class Partition:
-    """A partition of the flash by its label, or the one that runs. `broken` makes every access fail."""
+    """A partition of the flash by its label, or the one that runs."""
 
     BOOT = 0
     RUNNING = 1
     TYPE_APP = 0
     TYPE_DATA = 1
-
-    broken = False
 
     def __init__(self, id, block_size=_SECTOR):  # noqa: A002
         label = running if id in (Partition.BOOT, Partition.RUNNING) else id
@@ -119,8 +116,6 @@ class Partition:
 
     def _span(self, block, count, offset):
         at = block * self._block + offset
-        if Partition.broken:
-            _fail(_INVALID_ARG, "ESP_ERR_INVALID_ARG")
         if at < 0 or at + count > self._size:
             _fail(_INVALID_SIZE, "ESP_ERR_INVALID_SIZE")
         return at
