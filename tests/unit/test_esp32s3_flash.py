@@ -3,6 +3,7 @@
 import os
 
 import s3_board
+import vfs
 from virtual_time import Log
 
 # 0x25E000 less: the tests need not fill it.
@@ -60,6 +61,21 @@ def test_a_file_by_its_bare_name_lies_beside_the_others():
         assert _read(folder + "/bonds.json") == "{}"
     finally:
         _leave(flash)
+
+
+def test_nobody_else_has_it_mounted_meanwhile():
+    flash = _fresh()
+    # As MicroPython's _boot.py and flashbdev.py do, at another place.
+    device = esp32.Partition("vfs")
+    vfs.VfsLfs2.mkfs(device)
+    vfs.mount(vfs.VfsLfs2(device), "/start")
+    _write("/start/settings", "kept")
+    for _ in range(2):
+        folder = flash.mount()
+        mounted = [path for volume, path in vfs.mount() if isinstance(volume, vfs.VfsLfs2)]
+        assert mounted == [folder]
+        assert _read(folder + "/settings") == "kept"
+    _leave(flash)
 
 
 def test_a_flash_that_holds_something_else_is_formatted():

@@ -29,6 +29,7 @@ def mount() -> str:
     OSError when the flash fails or the partition is missing; what could not be read then is left as it is. A power cut
     does not damage littlefs, and one while it formats leaves a flash that holds none.
     """
+    _let_go()
     device = esp32.Partition(_PARTITION)
     try:
         volume = _volume(device)
@@ -42,6 +43,13 @@ def mount() -> str:
     os.chdir(_PATH)
     _give_back_identity()
     return _PATH
+
+
+def _let_go() -> None:
+    """End what else has mounted it, as MicroPython's own start does: two at a time would write over each other."""
+    for volume, path in vfs.mount():
+        if isinstance(volume, vfs.VfsLfs2):
+            vfs.umount(path)
 
 
 def _give_back_identity() -> None:
