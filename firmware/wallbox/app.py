@@ -335,6 +335,9 @@ class App:
     async def run(self) -> None:
         """Start every task and supervise them."""
         self.log.add("info", "wallbox", "start", "version %s starts after %s" % (VERSION, hal.system.reset_cause()))
+        trouble = hal.clock.trouble()
+        if trouble:
+            self.log.add("warning", "clock", "no_clock", trouble)
         self.control.begin()
         add = self.supervisor.add
         add("control", self.control.run, safety=True)

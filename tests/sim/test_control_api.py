@@ -344,6 +344,19 @@ def test_without_supply_every_request_is_still_answered(box):
     assert len(box.log(code="start")) == 2
 
 
+def test_a_start_without_the_time_is_told_in_the_log(box):
+    assert not box.log(code="no_clock")
+    box.power(on=False)
+    client = Client(box)
+    assert client.ask(id=1, do="utc", seconds=None)["ok"]
+    client.close()
+    box.power(on=True)
+    box.advance(5)
+    (entry,) = box.log(code="no_clock")
+    assert entry["level"] == "warning" and "has lost the time" in entry["text"]
+    assert box.state()["utc"] is None
+
+
 def test_time_advances_over_a_power_cut_to_its_end(box):
     box.power(at_write=1)
     box.plug()

@@ -54,8 +54,7 @@ _bus = machine.I2C(
 )
 # UTC less the chip's own time; None: unknown.
 _shift_ms = None
-# Why the PCF8563 has no time, or does not keep it; None: all is well.
-trouble = None
+_trouble = None
 
 
 def _own_ms() -> int:
@@ -78,6 +77,11 @@ def set_utc_ms(ms: int) -> None:
     _tell(_registers((ms + _FIRST_MS + _HALF_MS) // 1000 - 1), True)
 
 
+def trouble():
+    """Why the PCF8563 has no time, or does not keep it; None: all is well."""
+    return _trouble
+
+
 def forget() -> None:
     """Lose the time until it is set again, over restarts too."""
     global _shift_ms
@@ -87,7 +91,7 @@ def forget() -> None:
 
 def _tell(registers, run: bool) -> None:
     """Stop the PCF8563, and with `run` start it with these registers; a power cut in between leaves it stopped."""
-    global trouble
+    global _trouble
     try:
         _bus.writeto_mem(_ADDRESS, _CONTROL_1, bytes((_STOP,)))
         if run:
@@ -95,27 +99,27 @@ def _tell(registers, run: bool) -> None:
             _bus.writeto_mem(_ADDRESS, _CLOCK_OUT, b"\x00")
             _bus.writeto_mem(_ADDRESS, _SECONDS, registers)
             _bus.writeto_mem(_ADDRESS, _CONTROL_1, b"\x00")
-        trouble = None
+        _trouble = None
     except OSError as error:
-        trouble = "the real-time clock does not answer: %s" % error
+        _trouble = "the real-time clock does not answer: %s" % error
 
 
 def _learn() -> None:
     """Take over the time that the PCF8563 has kept."""
-    global _shift_ms, trouble
+    global _shift_ms, _trouble
     try:
         registers = _bus.readfrom_mem(_ADDRESS, _CONTROL_1, _READ_BYTES)
     except OSError as error:
-        trouble = "the real-time clock does not answer: %s" % error
+        _trouble = "the real-time clock does not answer: %s" % error
         return
     if registers[_CONTROL_1] & _STOP:
-        trouble = "the real-time clock was never set"
+        _trouble = "the real-time clock was never set"
     elif registers[_SECONDS] & _VOLTAGE_LOW:
-        trouble = "the real-time clock has lost the time: its battery is empty or missing"
+        _trouble = "the real-time clock has lost the time: its battery is empty or missing"
     else:
         seconds = _seconds(registers[_SECONDS:])
         if seconds is None:
-            trouble = "the real-time clock tells no time"
+            _trouble = "the real-time clock tells no time"
         else:
             _shift_ms = seconds * 1000 + _HALF_MS - _own_ms()
 

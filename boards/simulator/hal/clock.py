@@ -41,6 +41,11 @@ def set_utc_ms(ms: int) -> None:
     board.utc_shift_ms = ms - _reference_ms()
 
 
+def trouble():
+    """Why the real-time clock has no time, or does not keep it; None: all is well."""
+    return "the real-time clock has lost the time" if board.utc_shift_ms is None else None
+
+
 def forget() -> None:
     """Lose the time until it is set again, as a clock does whose battery is empty."""
     board.utc_shift_ms = None
