@@ -13,7 +13,7 @@ SEEDS ?= 20
 HOURS ?= 240
 ARGS ?=
 
-.PHONY: help csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench timing energy clean
+.PHONY: help csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -82,6 +82,9 @@ $(STAMPS)/webassembly: $(STAMPS)/tools
 
 bench: setup-bench ## measure lateness, reaction, slices, virtual speed and memory against their limits
 	@$(BIN)/python tools/bench.py $(ARGS)
+
+footprint: setup-bench ## measure heap, flash and start against the board's budget and write docs/footprint.md
+	@$(BIN)/python tools/budget.py $(ARGS)
 
 mutants: setup ## change the safety core in every small way and see that a test notices (long; ARGS="--sample 100")
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)

@@ -17,6 +17,8 @@ MEASURANDS = ("Energy.Active.Import.Register", "Power.Active.Import")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ENOENT = 2
 _TEXT = 1
+_PING = 9
+_PONG = b"\x8a"
 _WASI_ENOENT = 44
 
 
@@ -241,6 +243,8 @@ class Network:
         text = bytes(byte ^ mask[at & 3] for at, byte in enumerate(data[start : start + size]))
         if data[0] & 0x0F == _TEXT:
             self._receive(text)
+        elif data[0] & 0x0F == _PING:
+            self._send(_PONG + bytes((len(text),)) + text)
         return start + size
 
     def _shake_hands(self, request: bytes) -> None:
@@ -257,12 +261,13 @@ class Network:
         if frame[0] != 2:
             self.answers[frame[1]] = frame[2:]
             return
-        answer = {}
-        if frame[2] == "BootNotification":
-            answer = {"status": "Accepted", "currentTime": TIME, "interval": 300}
-        elif frame[2] == "StatusNotification":
+        if frame[2] == "StatusNotification":
             self.registered = True
-        self._send(framed(json.dumps([3, frame[1], answer]).encode()))
+        self._send(framed(json.dumps([3, frame[1], self.answer(frame[2])]).encode()))
+
+    def answer(self, action: str) -> dict:
+        """What is answered to a CALL."""
+        return {"status": "Accepted", "currentTime": TIME, "interval": 300} if action == "BootNotification" else {}
 
     def _send(self, data: bytes) -> None:
         self._out += data
