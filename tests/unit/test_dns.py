@@ -31,6 +31,14 @@ def _says(*records, **how):
     return lambda query: [answer(query, records, **how)]
 
 
+def _first(reply, count):
+    return lambda query: [data[:count] for data in reply(query)]
+
+
+def _each(*makers):
+    return lambda query: [make(query) for make in makers]
+
+
 def _error(found, kind, *words):
     assert isinstance(found, kind), found
     assert all(word in str(found) for word in words), found
@@ -229,10 +237,10 @@ async def test_what_answers_something_else_is_not_believed():
     )
     truth = address(_TO_QUESTION, "192.0.2.1")
     for stranger in strangers:
-        found, servers = await _look_up(lambda query: [stranger(query), answer(query, [truth])])
+        found, servers = await _look_up(_each(stranger, lambda query: answer(query, [truth])))
         assert found == ["192.0.2.1"], (strangers.index(stranger), found)
         assert len(servers[0].queries) == 1
-        found, _ = await _look_up(lambda query: [stranger(query)], waits_ms=(30,))
+        found, _ = await _look_up(_each(stranger), waits_ms=(30,))
         _error(found, dns.Unanswered, _HOST)
 
 
@@ -339,7 +347,8 @@ async def test_of_an_answer_that_is_cut_off_what_is_whole_is_used():
     found, _ = await _look_up(reply)
     assert found[0] == "192.0.2.1" and 20 < len(found) < 40
     for records in ([alias(_TO_QUESTION, "b.example"), address("b.example", "192.0.2.1")], []):
-        found, _ = await _look_up(lambda query: [answer(query, records, flags=0x8380, count=2)[:60]], waits_ms=(500,))
+        cut = _says(*records, flags=0x8380, count=2)
+        found, _ = await _look_up(_first(cut, 60), waits_ms=(500,))
         _error(found, dns.Unanswered, _HOST, "cut off")
 
 
