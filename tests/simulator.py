@@ -283,9 +283,9 @@ class Simulator:
         """Close or open the peak-shaving contact."""
         self.request("contact", closed=closed)
 
-    def network(self, up: bool) -> None:
-        """Cut or restore every link to the outside."""
-        self.request("network", up=up)
+    def network(self, up: bool | None = None, link: str | None = None, **changes) -> None:
+        """Cut or restore every link to the outside, or change what one of them finds."""
+        self.request("network", up=up, link=link, **changes)
 
     def power(self, on: bool | None = None, at_write: int | None = None) -> None:
         """Cut or restore the supply, or cut it at the n-th flash write from now."""

@@ -38,7 +38,7 @@ _TABLE = {
     "house": ((), ("amps", "pv_w")),
     "ambient": (("celsius",), ()),
     "contact": (("closed",), ()),
-    "network": (("up",), ()),
+    "network": ((), ("up", "link", "leads", "dhcp", "password_ok", "dns")),
     "power": ((), ("on", "at_write")),
     "advance": (("seconds",), ()),
     "state": ((), ()),

@@ -4,7 +4,7 @@ import time
 
 from micropython import const
 
-from plant import check, faults
+from plant import check, faults, network
 from plant.car import ASLEEP, Car
 from plant.contactor import Contactor
 from plant.dice import Dice
@@ -77,7 +77,8 @@ class Plant(Scheduler):
         self.reset_cause = "power_on"
         self.contact_closed = False
         self.network_up = True
-        # The firmware's connections to elsewhere, each with `cut()`.
+        self.surroundings = {name: network.Surroundings() for name in network.NAMES}
+        # The firmware's connections to elsewhere, each with `way`, the name of its link, and `cut()`.
         self.links = []
         self._ticks_ms = time.ticks_ms
         self._host_ticks = 0
@@ -208,11 +209,23 @@ class Plant(Scheduler):
         """Close or open the dry contact PS_1/PS_2."""
         self.contact_closed = check.flag("closed", closed)
 
-    def network(self, up: bool) -> None:
-        """Let the communication module and its links work, or not."""
-        self.network_up = check.flag("up", up)
-        if not up:
-            self.cut_links()
+    def network(self, up=None, link=None, **changes) -> None:
+        """Let the communication module and its links work, or not; or change what one of them finds.
+
+        `link` is "lan", "wlan" or "modem"; `up` then whether there is a cable, an access point or a mobile network, and
+        `changes` those of `Surroundings.change`.
+        """
+        if link is None:
+            if changes:
+                check.refuse("link", link, ", ".join(network.NAMES))
+            self.network_up = check.flag("up", up)
+            if not up:
+                self.cut_links()
+            return
+        check.choice("link", link, network.NAMES)
+        if self.surroundings[link].change(up=up, **changes):
+            for one in [one for one in self.links if one.way == link]:
+                one.cut()
 
     def cut_links(self) -> None:
         """Drop all connections, as a module does that is without supply or is started anew."""
