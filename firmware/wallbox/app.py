@@ -48,6 +48,7 @@ from wallbox.energy.solar import SolarLimit
 from wallbox.events import EventLog, Ring
 from wallbox.installer.server import ERASE_MARK, Installer, load
 from wallbox.jobs import Jobs
+from wallbox.network.manager import Manager
 from wallbox.panel.buzzer import Buzzer
 from wallbox.panel.led import LedBar
 from wallbox.protection.faults import (
@@ -140,6 +141,7 @@ class App:
             self.control.wake,
         )
         self.net = hal.net.Net()
+        self.network = Manager(self, self.net)
         self._net_ok_at = self.clock.ticks_ms()
         self._why_code = None
         self._noted_ma = 0
@@ -353,6 +355,7 @@ class App:
         add("grid", self.grid.run)
         add("jobs", self.jobs.run)
         add("installer", self.installer.run)
+        add("network", self.network.run)
         add("backend", self.backend.run)
         await self.supervisor.run()
 

@@ -13,6 +13,19 @@ from micropython import const
 # table A.6, sequence 8.1), of which detection may use 50 ms.
 _DEADLINE_MS = const(50)
 
+# Who has told the time, those that are trusted more last. NTP comes from several servers that agree; a central system
+# is one clock, which may be wrong; an app has a phone's; what a clock has kept over a restart may be anything.
+UNKNOWN = const(0)
+KEPT = const(1)
+APP = const(2)
+CENTRAL = const(3)
+NTP = const(4)
+SOURCES = ("unknown", "kept", "app", "central", "ntp")
+# For so long nobody who is trusted less may set the clock: NTP is asked four times a day, and a crystal of 20 ppm has
+# lost 2 s after a day.
+_TRUST_S = const(93_600)
+_MS = const(1000)
+
 _EPOCH_DAYS_TO_1970 = const(719468)
 _SECONDS_A_DAY = const(86400)
 
@@ -47,6 +60,10 @@ class Clock:
         self._last = self.ticks_ms()
         self._uptime_ms = 0
         self._uptime_s = 0
+        self._source = KEPT
+        self._told_s = 0
+        # Called with the source after each setting of the clock.
+        self.listeners = []
 
     def _advance(self) -> None:
         now = self.ticks_ms()
@@ -76,9 +93,29 @@ class Clock:
         seconds = self.utc_s()
         return None if seconds is None else iso(seconds)
 
-    def set_utc_s(self, seconds: int) -> None:
-        """Take over the time a trusted source told, in seconds since 1970-01-01 UTC."""
-        self._hal.set_utc_ms(seconds * 1000)
+    @property
+    def source(self) -> int:
+        """Who has told the time: UNKNOWN to NTP."""
+        return UNKNOWN if self._hal.utc_ms() is None else self._source
+
+    def set_utc_s(self, seconds: int, source: int = CENTRAL) -> bool:
+        """Take over a time in seconds since 1970-01-01 UTC; False when somebody trusted more has told it of late."""
+        return self.set_utc_ms(seconds * _MS, source)
+
+    def set_utc_ms(self, ms: int, source: int) -> bool:
+        """As `set_utc_s`, in milliseconds."""
+        if source < self.source and self.uptime_s() - self._told_s < _TRUST_S:
+            return False
+        self._source = source
+        self._told_s = self.uptime_s()
+        self._hal.set_utc_ms(ms)
+        for listener in self.listeners:
+            listener(source)
+        return True
+
+    def utc_ms(self):
+        """Milliseconds since 1970-01-01 UTC, or None while no source has told the time."""
+        return self._hal.utc_ms()
 
     def ticker(self, period_ms: int, next_due_ms):
         """A grid of `period_ms` for one task.

@@ -1,5 +1,7 @@
 """The status of the whole wallbox as one dict: what the control API, the apps and the panel show."""
 
+from wallbox.clock import SOURCES
+
 
 def status(app) -> dict:
     """JSON-ready snapshot; amperes, volts and degrees as numbers, pilot voltages in mV, duty in permille."""
@@ -43,10 +45,12 @@ def status(app) -> dict:
         "solar": app.solar.status(),
         "peak_shaving": app.peak.status(),
         "backend": app.backend.status(),
+        "network": app.network.status(),
         "currents_a": [ma / 1000 for ma in view.currents_ma],
         "volts": [mv / 1000 for mv in view.volts_mv],
         "temperature_c": view.temperature_deci_c / 10,
         "restarts": app.supervisor.status(),
         "uptime_ms": app.clock.uptime_ms(),
         "utc": app.clock.utc_iso(),
+        "utc_source": SOURCES[app.clock.source],
     }

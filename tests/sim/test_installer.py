@@ -623,7 +623,7 @@ def test_the_schema_tells_every_setting(app):
     rated = next(row for row in schema if row["key"] == "rated_a")
     assert rated["allowed"] == [0, 6, 10, 12, 16, 20, 24, 32] and rated["role"] == "expert" and rated["unit"] == "A"
     secrets = {row["key"] for row in schema if row["secret"]}
-    assert secrets == {"wifi_password", "apn_password", "ocpp_password"}
+    assert secrets == {"wifi_password", "apn_password", "ocpp_password", "sim_pin_password"}
 
 
 def test_brightness_is_tried_for_10_s_or_kept(app):

@@ -38,8 +38,9 @@ class Clock:
     def utc_iso(self):
         return "2026-01-01T00:%02d:%02dZ" % (self.seconds // 60 % 60, self.seconds % 60)
 
-    def set_utc_s(self, seconds):
+    def set_utc_s(self, seconds, source):
         self.told = seconds
+        return source == 2
 
 
 class Sessions:

@@ -25,6 +25,7 @@ def app(name, url="ws://central/"):
         settings=Settings(ocpp_url=url, ocpp_password="", charge_point_id="box"),
         session=Record(listeners=[], held=None),
         access=Record(decide=None),
+        clock=Record(listeners=[]),
     )
 
 
@@ -109,7 +110,7 @@ def test_what_is_let_go_decides_no_card_any_more_and_ends_its_transaction():
         station_changed=lambda: None,
         end_transaction=lambda reason: happened.append(reason),
     )
-    wiring = Half(Record(access=Record(answer=answer)), point)
+    wiring = Half(Record(access=Record(answer=answer), clock=Record(listeners=[])), point)
     wiring._watch = forever.wait
 
     async def steps():

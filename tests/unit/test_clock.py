@@ -3,7 +3,7 @@
 import asyncio
 from time import ticks_add
 
-from wallbox.clock import Clock, Ticker, iso
+from wallbox.clock import APP, CENTRAL, KEPT, NTP, SOURCES, UNKNOWN, Clock, Ticker, iso
 
 
 class HalClock:
@@ -78,3 +78,50 @@ def test_a_ticker_keeps_its_grid_and_makes_up_for_nothing():
 
     asyncio.run(scene())
     assert slept == [10, 6, 0, 10]
+
+
+def test_who_is_trusted_less_does_not_set_a_clock_that_somebody_trusted_more_has_set_of_late():
+    for first in (APP, CENTRAL, NTP):
+        for second in (APP, CENTRAL, NTP):
+            clock = Clock(HalClock())
+            assert clock.set_utc_s(1_800_000_000, first) is True
+            done = clock.set_utc_s(1_800_000_100, second)
+            assert done is (second >= first), (first, second)
+            assert clock.utc_s() == (1_800_000_100 if done else 1_800_000_000)
+            assert clock.source == (second if done else first)
+
+
+def test_trust_in_a_source_that_falls_silent_ends_after_a_day():
+    hal = HalClock()
+    clock = Clock(hal)
+    clock.set_utc_s(1_800_000_000, NTP)
+    hal.now = 93_599_000
+    assert clock.set_utc_s(1, CENTRAL) is False
+    hal.now = 93_600_000
+    assert clock.set_utc_s(1_800_093_600, CENTRAL) is True
+    assert clock.source == CENTRAL
+
+
+def test_a_time_that_was_kept_or_is_unknown_is_worth_less_than_any_that_is_told():
+    hal = HalClock()
+    clock = Clock(hal)
+    assert clock.source == UNKNOWN
+    hal.utc = 1_800_000_000_000
+    assert clock.source == KEPT
+    assert clock.set_utc_s(1_800_000_100, APP) is True
+    clock.set_utc_s(1_800_000_100, NTP)
+    hal.utc = None
+    assert clock.source == UNKNOWN
+    assert clock.set_utc_s(1_800_000_200, APP) is True, "a clock that has lost the time takes it from anybody"
+    assert SOURCES[clock.source] == "app"
+
+
+def test_listeners_hear_who_has_set_the_clock_once_it_is_set():
+    clock = Clock(HalClock())
+    heard = []
+    clock.listeners.append(lambda source: heard.append((source, clock.utc_s())))
+    clock.set_utc_s(1_800_000_000)
+    clock.set_utc_ms(1_800_000_007_999, NTP)
+    clock.set_utc_s(1_900_000_000, APP)
+    assert heard == [(CENTRAL, 1_800_000_000), (NTP, 1_800_000_007)]
+    assert clock.utc_ms() == 1_800_000_007_999

@@ -15,6 +15,19 @@ INSTALLED = {
 }
 
 
+# Texts of a certain form: good ones, bad ones.
+FORMS = {
+    "lan_address": (
+        "192.168.1.20/24 10.0.0.1/8 172.16.0.2/30 192.168.255.254/16 192.168.1.0/23",
+        "x 192.168.1.20 192.168.1.20/ 192.168.1.20/31 192.168.1.20/7 192.168.1.0/24 192.168.1.255/24 0.0.0.0/8 "
+        "192.168.1.256/24 192.168.1/24 192.168.1.20/24/24 1.2.3.4.5/24 -1.2.3.4/24 192.168.1.20/x",
+    ),
+    "lan_gateway": ("192.168.1.1 10.0.0.138", "x 0.0.0.0 192.168.1 192.168.1.1/24 256.1.1.1 1..2.3 1.2.3.0004"),
+    "lan_dns": ("192.168.1.1 9.9.9.9", "x 0.0.0.0 192.168.1 dns.example 1.1.1.300"),
+    "sim_pin_password": ("1234 00000000 12345", "123 123456789 12a4 -123"),
+}
+
+
 def settings(folder, log=None):
     log = log or Log()
     return Settings(Store(folder, "settings", 1, log), log)
@@ -101,6 +114,9 @@ def limits(key, default, allowed):
         return good, bad
     if key == "wifi_password":
         return ["", "12345678", "x" * 63], ["1234567", "x" * 64, "12345678\n", 12345678]
+    if key in FORMS:
+        good, bad = FORMS[key]
+        return [""] + good.split(), bad.split() + [7, None]
     if isinstance(allowed, int):
         return ["", "x", "x" * allowed], ["x" * (allowed + 1), "a\nb", "a\x00", "a\x7f", 5, None]
     if not allowed:
@@ -154,6 +170,17 @@ def test_a_refusal_lists_every_bad_field_and_changes_none():
     for key in ("rated_a", "phases", "pe_mode"):
         assert key + ": " in text, text
     assert "name" not in text and target["name"] == "wallbox"
+
+
+def test_a_gateway_belongs_to_the_network_of_the_address():
+    for gateway in ("192.168.2.1", "192.168.1.20", "10.0.0.1"):
+        text = refused(fresh("gateway"), {"lan_address": "192.168.1.20/24", "lan_gateway": gateway})
+        assert text.startswith("lan_gateway: '%s' is not allowed" % gateway), text
+    target = fresh("gateway")
+    target.update({"lan_address": "192.168.1.20/24", "lan_gateway": "192.168.1.254"})
+    assert "lan_gateway" in refused(target, {"lan_address": "192.168.3.20/24"})
+    target.update({"lan_address": "192.168.3.20/24", "lan_gateway": ""})
+    target.update({"lan_address": "", "lan_gateway": "10.0.0.1"})
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one():

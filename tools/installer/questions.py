@@ -70,6 +70,7 @@ STEPS: dict[str, tuple[Question, ...]] = {
         Question("apn", "Access point of the mobile network, empty for none"),
         Question("apn_user", "User of the mobile network", _apn),
         Question("apn_password", "Password of the mobile network", _apn),
+        Question("sim_pin_password", "PIN of the SIM card, empty for none", _apn),
     ),
     "backend": (
         Question("ocpp_url", "Address of the backend, ws:// or wss://"),

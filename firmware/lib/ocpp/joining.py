@@ -4,7 +4,7 @@ from binascii import b2a_base64
 
 from micropython import const
 
-from ocpp.link import CONNECTED, FIRST_MS
+from ocpp.link import CONNECTED, FIRST_MS, WAITING
 from ocpp.rare import borrow
 from ocpp.websocket import GOING_AWAY
 
@@ -55,6 +55,13 @@ def made(self) -> None:
     self._point.link_changed()
     self._turn.wake()
     self._watch.wake()
+
+
+def reachable(self) -> None:
+    """The station has another way to the central system: the next attempt to connect is made at once."""
+    self._wait_ms = FIRST_MS
+    if self.state == WAITING:
+        self._wake.set()
 
 
 def reconnect(self) -> None:

@@ -39,7 +39,7 @@ class Link(Rare):
     """
 
     RARE = """
-joining made reconnect leave boot interval_changed timeout_changed
+joining made reconnect reachable leave boot interval_changed timeout_changed
 registration take_time
 """
 

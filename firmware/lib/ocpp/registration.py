@@ -86,7 +86,9 @@ def take_time(self, text: str) -> None:
         text = "the central system's time is ignored: its own certificate is not valid at "
         self._warn("bad_time", text + timestamps.iso(utc_s))
         return
-    point.clock.set_utc_s(utc_s)
+    if point.clock.set_utc_s(utc_s) is False:
+        # The station has the time from somebody whom it trusts more.
+        return
     point.time_set()
     if known is None or abs(known - utc_s) >= _JUMP_S:
         point.security.event("SettingSystemTime", "set by the central system")

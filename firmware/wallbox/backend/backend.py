@@ -66,6 +66,15 @@ class Backend:
         """Why the box itself may not permit a session of `id_tag` now, in words, or None."""
         return None if self.wiring is None else self.wiring.point.refusal(id_tag)
 
+    def connected(self) -> bool:
+        """Whether there is a connection to the central system."""
+        return self.wiring is not None and self.wiring.connected()
+
+    def reachable(self) -> None:
+        """The network has another way: the next attempt to connect does not wait."""
+        if self.wiring is not None:
+            self.wiring.point.link.reachable()
+
     def status(self) -> dict:
         """{"connected", "url", "state", "registration", "reason", "waiting" (messages not delivered), ...}."""
         url = self._app.settings["ocpp_url"]

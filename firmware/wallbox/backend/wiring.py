@@ -9,6 +9,7 @@ from ocpp.errors import OcppError
 from ocpp.rare import borrow
 from ocpp.together import together
 from wallbox.backend.station import MEASURANDS, Station, reason_of
+from wallbox.clock import CENTRAL
 from wallbox.installer import identity
 from wallbox.storage.store import Store
 
@@ -61,12 +62,17 @@ class Wiring:
             app.log,
             self._store,
             app.folder,
-            app.net.open_connection,
+            app.network.open_connection,
             hal.system.random_bytes,
             _target(app),
         )
         self.point.reservations.listeners.append(self._reserved)
         self._reserved()
+
+    def _time_set(self, source: int) -> None:
+        """Others have set the clock; what the central system tells the charge point knows itself."""
+        if source != CENTRAL:
+            self.point.time_set()
 
     def _reserved(self) -> None:
         """A reservation holds back those who need no card from the very moment it is accepted."""
@@ -74,6 +80,10 @@ class Wiring:
 
     def _store(self, name: str):
         return store(self._app.folder, name, self._app.log)
+
+    def connected(self) -> bool:
+        """Whether there is a connection to the central system, registered or not."""
+        return self.point.link.connected
 
     def status(self) -> dict:
         """What status and apps show of the link."""
@@ -130,9 +140,11 @@ class Wiring:
 
     async def run(self, changed) -> None:
         """Work until the event `changed`: then another central system is set up, or none."""
+        self._app.clock.listeners.append(self._time_set)
         try:
             await together(self.point.run(), self._watch(), changed.wait())
         finally:
+            self._app.clock.listeners.remove(self._time_set)
             self.point.end_transaction("Other")
             if self._card is not None and not self._card.done():
                 self._card.cancel()

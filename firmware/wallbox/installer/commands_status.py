@@ -3,6 +3,7 @@
 from micropython import const
 
 from wallbox.access.cards import masked
+from wallbox.clock import APP
 from wallbox.installer import commands, errors, security
 from wallbox.installer.server import load
 from wallbox.protection.faults import CATALOGUE, SERVICE
@@ -65,8 +66,8 @@ def _faults(link, _arguments):
 
 def _utc(link, arguments):
     seconds = errors.whole(arguments, "seconds", *_UTC_S)
-    link.app.clock.set_utc_s(seconds)
-    link.app.log.add("info", "installer", "clock_set", "the %s has set the clock" % link.role)
+    if link.app.clock.set_utc_s(seconds, APP):
+        link.app.log.add("info", "installer", "clock_set", "the %s has set the clock" % link.role)
     return {"utc": link.app.clock.utc_iso()}
 
 

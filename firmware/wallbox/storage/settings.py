@@ -9,6 +9,8 @@ _SHOWN_CHARS = const(40)
 # 380 V between phases, the least the hardware is made for with three phases (product data), to neutral.
 _THREE_PHASE_MIN_V = const(219)
 
+_ORDERS = ("lan wlan modem", "lan modem wlan", "wlan lan modem", "wlan modem lan", "modem lan wlan", "modem wlan lan")
+
 # (key, default, what is allowed, unit, group), in the order of the wizard. Allowed is a tuple of values and of
 # (first, last) ranges; () for False and True; a number for text: how many characters it may have.
 # What ends in _password is a secret.
@@ -45,18 +47,32 @@ SCHEMA = (
     ("ocpp_url", "", 255, "", "backend"),  # R25; empty: no backend
     ("ocpp_password", "", 40, "", "backend"),  # R25: OCPP security white paper, basic authentication
     ("charge_point_id", "", 48, "", "backend"),  # OCPP-J 1.6, 3.1.1: in the URL
+    ("network_order", "lan wlan modem", _ORDERS, "", "network"),  # R26: which link is liked best
+    ("lan_on", True, (), "", "network"),  # R26
+    ("lan_address", "", 18, "", "network"),  # with the length of its prefix: 192.168.1.20/24; empty: DHCP
+    ("lan_gateway", "", 15, "", "network"),
+    ("lan_dns", "", 15, "", "network"),  # empty: the gateway
+    ("wifi_on", True, (), "", "network"),  # R26
     ("wifi_ssid", "", 32, "", "network"),  # R26; IEEE 802.11, 9.4.2.2
     ("wifi_password", "", 63, "", "network"),  # IEEE 802.11, J.4: a passphrase of 8 to 63 characters
+    ("modem_use", "needed", ("off", "needed", "always"), "", "network"),  # R26; needed: while nothing better works
     ("apn", "", 63, "", "network"),  # R26; 3GPP TS 23.003, 9.1
     ("apn_user", "", 32, "", "network"),
     ("apn_password", "", 32, "", "network"),
+    ("sim_pin_password", "", 8, "", "network"),  # ETSI TS 102 221, 9.5.1: 4 to 8 digits
+    ("ntp_servers", "0.pool.ntp.org 1.pool.ntp.org time.cloudflare.com", 120, "", "network"),  # RFC 5905; empty: none
     ("name", "wallbox", 32, "", "general"),
 )
+_ADDRESSES = ("lan_gateway", "lan_dns")
 _ROWS: dict = {row[0]: row for row in SCHEMA}
 # Groups that an owner may change; the others can overload a house or cut the box off, and need an expert (R24).
 _OWNERS = ("solar", "access", "general")
 # IEEE 802.11, J.4.
 _PASSPHRASE_CHARS = const(8)
+# ETSI TS 102 221, 9.5.1.
+_PIN_DIGITS = const(4)
+# What an address of the box itself may have: at least two hosts beside network and broadcast.
+_PREFIX_BITS = (8, 30)
 
 # A wrong value of one of these can overload the house or hide a broken PE. When one is lost its default is
 # no safe guess, so charging is locked until an installer has been there (R6).
@@ -188,6 +204,12 @@ def describe(key: str) -> str:
     allowed, unit = _ROWS[key][2:4]
     if key == "wifi_password":
         return "empty, or text of %d to %d characters" % (_PASSPHRASE_CHARS, allowed)
+    if key == "sim_pin_password":
+        return "empty, or %d to %d digits" % (_PIN_DIGITS, allowed)
+    if key == "lan_address":
+        return "empty, or an address with the length of its prefix such as 192.168.1.20/24"
+    if key in _ADDRESSES:
+        return "empty, or an address such as 192.168.1.1"
     if key == "ocpp_url":
         return "empty, or ws:// or wss:// without user name, up to %d characters" % allowed
     if isinstance(allowed, int):
@@ -203,12 +225,43 @@ def _allows(row: tuple, value) -> bool:
         return False
     if isinstance(allowed, int):
         plain = len(value) <= allowed and all(ord(char) >= 32 and ord(char) != 127 for char in value)
-        if key == "wifi_password":
-            plain &= not value or len(value) >= _PASSPHRASE_CHARS
-        return plain and (key != "ocpp_url" or not value or _is_url(value))
+        return plain and (not value or _has_form(key, value))
     if not allowed or value in allowed:
         return True
     return any(isinstance(part, tuple) and part[0] <= value <= part[1] for part in allowed)
+
+
+def _has_form(key: str, value: str) -> bool:
+    if key == "wifi_password":
+        return len(value) >= _PASSPHRASE_CHARS
+    if key == "sim_pin_password":
+        return len(value) >= _PIN_DIGITS and value.isdigit()
+    if key == "ocpp_url":
+        return _is_url(value)
+    if key == "lan_address":
+        return subnet_of(value) is not None
+    return key not in _ADDRESSES or number_of(value) is not None
+
+
+def number_of(address: str):
+    """An IPv4 address as a number above 0, None for any other text."""
+    parts = address.split(".")
+    number = 0
+    for part in parts:
+        if not part.isdigit() or len(part) > 3 or int(part) > 255:
+            return None
+        number = number << 8 | int(part)
+    return number or None if len(parts) == 4 else None
+
+
+def subnet_of(value: str):
+    """(address, mask) as numbers of a text such as 192.168.1.20/24, None when no host can have it."""
+    address, _, bits = value.partition("/")
+    number = number_of(address)
+    if number is None or not bits.isdigit() or not _PREFIX_BITS[0] <= int(bits) <= _PREFIX_BITS[1]:
+        return None
+    hosts = (1 << 32 - int(bits)) - 1
+    return (number, 0xFFFFFFFF - hosts) if 0 < number & hosts < hosts else None
 
 
 def _is_url(value: str) -> bool:
@@ -262,6 +315,10 @@ def _conflicts(values: dict) -> list:
         wrong.append(_refusal("wizard_complete", True, "True only once rated_a has been set, 0 included"))
     if full["phases"] == 3 and full["earthing"] != "IT" and volts < _THREE_PHASE_MIN_V:
         wrong.append(_refusal("nominal_v", volts, "from %d V with 3 phases and a neutral" % _THREE_PHASE_MIN_V))
+    subnet = subnet_of(full["lan_address"])
+    gateway = number_of(full["lan_gateway"])
+    if subnet and gateway and (gateway == subnet[0] or (gateway ^ subnet[0]) & subnet[1]):
+        wrong.append(_refusal("lan_gateway", full["lan_gateway"], "another address of the network of lan_address"))
     return wrong
 
 

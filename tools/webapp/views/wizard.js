@@ -15,7 +15,7 @@ import { reportForm } from "./report.js";
 const KEYS = {
   electrical: ["rated_a", "phases", "connection_a", "earthing", "pe_mode", "nominal_v", "nominal_hz", "unbalance_a"],
   meter: ["meter_model", "meter_address", "meter_baud", "meter_parity", "load_optimisation", "fallback_a", "solar_mode"],
-  network: ["wifi_ssid", "wifi_password", "apn", "apn_user", "apn_password"],
+  network: ["wifi_ssid", "wifi_password", "apn", "apn_user", "apn_password", "sim_pin_password"],
   backend: ["ocpp_url", "charge_point_id", "ocpp_password"],
   cards: ["access_control", "authorisation_timeout_s"],
 };

@@ -1,0 +1,1 @@
+"""The way to the outside: which link is used, names, and the time."""
