@@ -614,3 +614,88 @@ async def test_status_tells_of_each_link():
     assert found["links"]["wlan"] == {"state": "up", "address": "192.0.2.1", "signal_dbm": -60, "doubted": False}
     assert found["links"]["lan"] == {"state": "no_cable", "address": "", "signal_dbm": None, "doubted": False}
     assert found["links"]["modem"]["state"] == "off"
+
+
+# The time
+
+
+class Ntp:
+    """Stands in for the module that asks time servers; `answers` are what it returns or raises."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    async def set_clock(self, manager, way):
+        self.asked.append((manager.clock.uptime_s(), way.name))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _with_time(*answers, **settings):
+    bench = Bench(ntp_servers="ntp.example", **settings)
+    for link in bench.net.links:
+        link.known = (("192.0.2.53", 53),)
+    ntp = Ntp(*answers)
+    real = module._borrow
+    module._borrow = lambda name: ntp if name == "wallbox.network.ntp" else real(name)
+    return bench, ntp, lambda: setattr(module, "_borrow", real)
+
+
+async def test_the_time_is_asked_for_at_once_and_then_as_the_servers_want():
+    bench, ntp, done = _with_time(21600, 86400, 21600)
+    await bench.passes(200_000)
+    done()
+    times = [asked[0] for asked in ntp.asked]
+    assert times[0] <= 1 and 21600 <= times[1] <= 21605 and 108000 <= times[2] <= 108010, times
+    assert bench.manager.time_told is True
+
+
+async def test_after_a_failure_it_is_asked_for_ever_more_rarely_and_told_once():
+    bench, ntp, done = _with_time(OSError(113, "nobody"))
+    await bench.passes(10_000)
+    times = [asked[0] for asked in ntp.asked]
+    waits = [times[i + 1] - times[i] for i in range(len(times) - 1)]
+    assert 60 <= waits[0] <= 62 and waits[-1] >= 3600 and len(times) < 12, waits
+    assert bench.log.entries.count(("info", "no_time", "no time server was reached: nobody")) == 1
+    # Another link may know better.
+    bench.lan.becomes("no_cable")
+    ntp.answers = [21600]
+    await bench.uses("wlan", 30)
+    await bench.passes(2)
+    assert ntp.asked[-1][1] == "wlan" and bench.manager.time_told is True
+    done()
+
+
+async def test_without_name_servers_or_with_none_set_nobody_is_asked():
+    bench, ntp, done = _with_time(21600)
+    for link in bench.net.links:
+        link.known = ()
+    await bench.passes(1000)
+    assert ntp.asked == []
+    bench.task.cancel()
+    done()
+    bench, ntp, done = _with_time(21600)
+    bench.settings.change(ntp_servers="")
+    await bench.passes(1000)
+    assert ntp.asked == []
+    bench.settings.change(ntp_servers="other.example")
+    await bench.passes(2)
+    assert len(ntp.asked) == 1
+    done()
+
+
+async def test_without_central_system_a_better_link_is_tried_by_a_time_server():
+    bench, ntp, done = _with_time(21600, ocpp_url="")
+    bench.lan.becomes("no_cable")
+    await bench.uses("wlan", 10)
+    await bench.passes(2)
+    ntp.answers = [OSError(113, "nobody")]
+    bench.lan.becomes("up")
+    await bench.passes(70)
+    assert ntp.asked[-1][1] == "lan" and bench.link == "wlan"
+    ntp.answers = [21600]
+    await bench.uses("lan", 600)
+    done()
