@@ -138,9 +138,9 @@ class Net:
         take. OSError when there is no network or the server cannot be reached. It may wait for minutes: limit it by
         `asyncio.wait_for`.
         """
-        self._need_network()
+        self._need_network(link)
         family, _, _, _, where = await _look_up(address or host, port)
-        self._need_network()
+        self._need_network(link)
         stream = _Stream(family, self._plant.links, link and link.name)
         try:
             if link is not None and not link.leads():
@@ -154,7 +154,7 @@ class Net:
 
     def open_udp(self, address: str, port: int, link):
         """A socket that talks over `link` to this IP address and port only, and never blocks. OSError."""
-        self._need_network()
+        self._need_network(link)
         where = socket.getaddrinfo(address, port, 0, socket.SOCK_DGRAM)[0][-1]
         if not link.leads():
             where = self._silent_port()
@@ -178,8 +178,10 @@ class Net:
             self._nowhere = (sock, where)
         return self._nowhere[1]
 
-    def _need_network(self) -> None:
+    def _need_network(self, link=None) -> None:
         if board.poll is not None:
             raise OSError(errno.EHOSTUNREACH, "there is no network in virtual time")
         if not self._plant.network_up:
             raise OSError(errno.EHOSTUNREACH, "the network is down")
+        if link is not None and link.state() != "up":
+            raise OSError(errno.EHOSTUNREACH, "%s is down" % link.name)
