@@ -54,7 +54,12 @@ ENERGY_BYTES = 28_200
 INSTALLER_BYTES = 10_800
 # The task that loads what speaks with a central system, and what session and access ask it (R25), while none is set up.
 BACKEND_BYTES = 2_500
-HEAP_BYTES = BASE_BYTES + HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES + INSTALLER_BYTES + BACKEND_BYTES
+# The task that chooses among the links, what it knows of three, nine more settings and who has told the time (R26).
+NETWORK_BYTES = 10_600
+PARTS_BYTES = (
+    HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES + INSTALLER_BYTES + BACKEND_BYTES + NETWORK_BYTES
+)
+HEAP_BYTES = BASE_BYTES + PARTS_BYTES
 # While an app is connected that has used everything; an ESP32 without extra memory leaves 220 KB to a program.
 APP_BYTES = 48 * 1024
 # What the first connection leaves behind: names that MicroPython has interned and never forgets, entries of the

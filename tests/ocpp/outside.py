@@ -1,4 +1,4 @@
-"""The network outside for tests on the loopback: a name server, time servers, and a relay that delays, loses and hangs."""
+"""The network outside, on the loopback: a name server, time servers, and a relay that delays and hangs."""
 
 import contextlib
 import select

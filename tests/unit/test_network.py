@@ -8,6 +8,7 @@ from storage_help import scratch
 from virtual_time import Log, Record, VirtualTime
 
 from wallbox.network import manager as module
+from wallbox.network import reach
 from wallbox.network.manager import Manager
 
 _URL = "wss://central.example/ocpp"
@@ -558,10 +559,12 @@ async def test_the_addresses_of_a_name_take_turns():
     bench = Bench()
     await bench.passes(1)
 
-    async def look_up(host, way):
+    async def resolve(host, servers, **how):
         return ["192.0.2.1", "192.0.2.2"]
 
-    bench.manager.look_up = look_up
+    bench.lan.known = (("192.0.2.53", 53),)
+    dns = Record(resolve=resolve, is_address=lambda host: False)
+    bench.manager.borrow = lambda name: dns if name == "dns" else module.borrow(name)
     for _ in range(4):
         await bench.manager.open_connection("central.example", 80)
     assert sorted([connect[3][-1] for connect in bench.net.connects]) == ["1", "1", "2", "2"]
@@ -602,7 +605,7 @@ def test_host_and_port_of_every_url_that_is_allowed_are_found():
         ("wss://[fe80::1]", ("fe80::1", 443)),
         ("ws://central?x", ("central", 80)),
     ):
-        assert module._place(url) == place, (url, module._place(url))
+        assert reach.place(url) == place, (url, reach.place(url))
 
 
 async def test_status_tells_of_each_link():
@@ -626,8 +629,8 @@ class Ntp:
         self.answers = list(answers)
         self.asked = []
 
-    async def set_clock(self, manager, way):
-        self.asked.append((manager.clock.uptime_s(), way.name))
+    async def set_clock(self, reach):
+        self.asked.append((reach.manager.now(), reach.way.name))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -639,22 +642,20 @@ def _with_time(*answers, **settings):
     for link in bench.net.links:
         link.known = (("192.0.2.53", 53),)
     ntp = Ntp(*answers)
-    real = module._borrow
-    module._borrow = lambda name: ntp if name == "wallbox.network.ntp" else real(name)
-    return bench, ntp, lambda: setattr(module, "_borrow", real)
+    bench.manager.borrow = lambda name: ntp if name == "wallbox.network.ntp" else module.borrow(name)
+    return bench, ntp
 
 
 async def test_the_time_is_asked_for_at_once_and_then_as_the_servers_want():
-    bench, ntp, done = _with_time(21600, 86400, 21600)
+    bench, ntp = _with_time(21600, 86400, 21600)
     await bench.passes(200_000)
-    done()
     times = [asked[0] for asked in ntp.asked]
     assert times[0] <= 1 and 21600 <= times[1] <= 21605 and 108000 <= times[2] <= 108010, times
     assert bench.manager.time_told is True
 
 
 async def test_after_a_failure_it_is_asked_for_ever_more_rarely_and_told_once():
-    bench, ntp, done = _with_time(OSError(113, "nobody"))
+    bench, ntp = _with_time(OSError(113, "nobody"))
     await bench.passes(10_000)
     times = [asked[0] for asked in ntp.asked]
     waits = [times[i + 1] - times[i] for i in range(len(times) - 1)]
@@ -666,29 +667,26 @@ async def test_after_a_failure_it_is_asked_for_ever_more_rarely_and_told_once():
     await bench.uses("wlan", 30)
     await bench.passes(2)
     assert ntp.asked[-1][1] == "wlan" and bench.manager.time_told is True
-    done()
 
 
 async def test_without_name_servers_or_with_none_set_nobody_is_asked():
-    bench, ntp, done = _with_time(21600)
+    bench, ntp = _with_time(21600)
     for link in bench.net.links:
         link.known = ()
     await bench.passes(1000)
     assert ntp.asked == []
     bench.task.cancel()
-    done()
-    bench, ntp, done = _with_time(21600)
+    bench, ntp = _with_time(21600)
     bench.settings.change(ntp_servers="")
     await bench.passes(1000)
     assert ntp.asked == []
     bench.settings.change(ntp_servers="other.example")
     await bench.passes(2)
     assert len(ntp.asked) == 1
-    done()
 
 
 async def test_without_central_system_a_better_link_is_tried_by_a_time_server():
-    bench, ntp, done = _with_time(21600, ocpp_url="")
+    bench, ntp = _with_time(21600, ocpp_url="")
     bench.lan.becomes("no_cable")
     await bench.uses("wlan", 10)
     await bench.passes(2)
@@ -698,4 +696,3 @@ async def test_without_central_system_a_better_link_is_tried_by_a_time_server():
     assert ntp.asked[-1][1] == "lan" and bench.link == "wlan"
     ntp.answers = [21600]
     await bench.uses("lan", 600)
-    done()

@@ -42,10 +42,11 @@ class HalClock:
 
 
 class Manager:
-    """The manager of the network as the module sees it; `servers` are {host: function(request) -> answer or error}."""
+    """Way and manager of the network as the module sees them; `servers` are {host: function of a request}."""
 
     def __init__(self, servers, names=True):
         board.plant = Plant()
+        self.manager = self
         self.time = VirtualTime()
         self.hal = HalClock(self.time)
         self.clock = Clock(self.hal)
@@ -59,12 +60,10 @@ class Manager:
     def time_servers(self):
         return sorted(self.servers)
 
-    async def look_up(self, host, way):
-        assert way == "way"
+    async def look_up(self, host):
         return [host] if self.names else []
 
-    async def ask(self, address, port, request, accept, way):
-        assert way == "way"
+    async def ask(self, address, port, request, accept):
         self.asked.append((address, port))
         await asyncio.sleep_ms(self.delay_ms // 2)
         server = self.servers[address if address in self.servers else "%s:%d" % (address, port)]
@@ -87,7 +86,7 @@ def says(offset_s=0, **how):
 async def outcome(manager):
     """What comes of asking: seconds, or the words of the error."""
     try:
-        return await ntp.set_clock(manager, "way")
+        return await ntp.set_clock(manager)
     except OSError as error:
         return error.args[-1]
 
@@ -100,8 +99,8 @@ async def test_the_request_is_one_of_a_client_and_tells_nothing_of_itself():
         return packet(request)
 
     manager = Manager({"a": server})
-    await ntp.set_clock(manager, "way")
-    await ntp.set_clock(manager, "way")
+    await ntp.set_clock(manager)
+    await ntp.set_clock(manager)
     for request in seen:
         assert len(request) == 48 and request[0] == 0x23 and request[1:40] == bytes(39)
     assert seen[0][40:] != seen[1][40:]

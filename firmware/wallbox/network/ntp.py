@@ -46,11 +46,12 @@ class Kiss(OSError):
     """A server does not want to be asked; its code is in the text."""
 
 
-async def set_clock(manager, way) -> int:
-    """Ask all servers of the settings over `way` and set the clock -> seconds until it is worth doing again.
+async def set_clock(reach) -> int:
+    """Ask all servers of the settings and set the clock -> seconds until it is worth doing again.
 
     OSError when none has answered, or they do not agree. Who has asked to be left alone is in `manager.refused`.
     """
+    manager = reach.manager
     samples = []
     why = "no time server is set"
     again_s = _AGAIN_S
@@ -59,7 +60,7 @@ async def set_clock(manager, way) -> int:
             why = "%s wants to be left alone" % host
             continue
         try:
-            samples.append((await asyncio.wait_for_ms(_sample(manager, way, host), _WAIT_MS), host))
+            samples.append((await asyncio.wait_for_ms(_sample(reach, host), _WAIT_MS), host))
         except asyncio.TimeoutError:
             why = "%s does not answer" % host
         except Kiss as error:
@@ -76,19 +77,19 @@ async def set_clock(manager, way) -> int:
     return again_s
 
 
-async def _sample(manager, way, server: str) -> int:
+async def _sample(reach, server: str) -> int:
     """UTC less uptime in ms, as one server, host or host:port, tells it. OSError, ValueError; it may wait for ever."""
     host, _, digits = server.partition(":")
     port = int(digits) if digits.isdigit() else _PORT
-    addresses = await manager.look_up(host, way)
+    addresses = await reach.look_up(host)
     if not addresses:
         raise ValueError("no name server is known")
-    clock = manager.clock
+    clock = reach.manager.clock
     # What a server sends back proves that it has seen the request; the time itself is nobody's concern (RFC 5905, 8).
     mark = hal.system.random_bytes(8)
     request = bytes((_REQUEST,)) + bytes(_PACKET_BYTES - 9) + mark
     began = clock.uptime_ms()
-    answer = await manager.ask(addresses[0], port, request, lambda data: data if data[24:32] == mark else None, way)
+    answer = await reach.ask(addresses[0], port, request, lambda data: data if data[24:32] == mark else None)
     ended = clock.uptime_ms()
     if ended - began > _ROUND_MS:
         raise ValueError("the answer took too long")
