@@ -572,3 +572,40 @@ def test_calls_that_the_central_system_refuses_leave_the_link_as_it_is():
 
     point.live(steps())
     assert len(point.central.tries) == 1 and point.link.online
+
+
+# What the station knows better
+
+
+def test_another_way_to_the_central_system_is_tried_at_once():
+    point = rig()
+    point.central.refusals = [NOBODY]
+
+    async def steps():
+        await asyncio.sleep(100)
+        tries = len(point.central.tries)
+        assert point.link.state == WAITING
+        point.link.reachable()
+        await asyncio.sleep_ms(10)
+        assert len(point.central.tries) == tries + 1
+        # And the next wait is a short one again.
+        await asyncio.sleep_ms(1_100)
+        assert len(point.central.tries) == tries + 2
+        point.central.refusals = []
+        await asyncio.sleep(60)
+        assert point.link.state == CONNECTED
+        point.link.reachable()
+        await asyncio.sleep(60)
+        assert len(point.central.sockets) == 1, "a link that works is left alone"
+
+    point.live(steps())
+
+
+def test_a_time_that_the_station_refuses_is_told_to_nobody():
+    point = rig()
+    point.clock.set_utc_s = lambda seconds: False
+    point.link.take_time(iso(UTC_S + 86_400))
+    assert point.told == [] and point.events == []
+    point.clock.set_utc_s = lambda seconds: True
+    point.link.take_time(iso(UTC_S + 86_400))
+    assert point.told == ["time"] and point.events == ["SettingSystemTime"]
