@@ -281,3 +281,14 @@ def test_a_restart_and_a_factory_reset_must_be_confirmed(app, box):
     app.click("#dialog-confirm")
     app.wait(lambda: app.link() != "up", "the box restarts", CHARGE_SECONDS)
     app.wait(lambda: not control(box, "settings")["settings"]["wizard_complete"], "it is as delivered", CHARGE_SECONDS)
+
+
+def test_the_data_connection_shows_which_network_is_used_and_why_others_are_not(app, box):
+    control(box, "settings", set={"wifi_ssid": "home", "wifi_password": "long enough"})
+    control(box, "network", link="lan", up=False)
+    app.connect(box)
+    app.wait(lambda: control(box, "state")["state"]["network"]["link"] == "wlan", "Wi-Fi is used", CHARGE_SECONDS)
+    app.go("network")
+    app.wait_main("No cable")
+    app.wait_main("-58 dBm")
+    assert "192.0.2.30" in app.text("#main")

@@ -32,5 +32,8 @@ function networkKeys(schema) {
 }
 
 export default function network({ onLeave }) {
-  return h("div", { class: "stack", "data-keep": true }, state(), later(loadBoth, ({ schema, settings }) => settingsForm({ schema, settings, groups: [[t("network.settings"), networkKeys(schema)]], onLeave })));
+  const place = h("div", {}, state());
+  // The form below keeps what is typed, so this part alone is made anew.
+  onLeave(store.listen("status", () => place.replaceChildren(state())));
+  return h("div", { class: "stack", "data-keep": true }, place, later(loadBoth, ({ schema, settings }) => settingsForm({ schema, settings, groups: [[t("network.settings"), networkKeys(schema)]], onLeave })));
 }
