@@ -203,6 +203,10 @@ class Clock:
     ticks_ms = time.ticks_ms
 
     @staticmethod
+    def trouble():
+        return None
+
+    @staticmethod
     def utc_ms():
         return None if Clock.ahead_ms is None else Clock.ahead_ms + time.ticks_ms()
 

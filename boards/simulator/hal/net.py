@@ -39,7 +39,7 @@ class _Stream(CutStream):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
 
 
-class Link:
+class _Link:
     """One way into the network. `slow_start`: whether the next start holds up the event loop for more than 5 ms."""
 
     slow_start = False
@@ -119,7 +119,7 @@ class Net:
 
     def __init__(self):
         self._plant = board.plant
-        self.links = tuple([Link(self._plant, name) for name in ("lan", "wlan", "modem")])
+        self.links = tuple([_Link(self._plant, name) for name in ("lan", "wlan", "modem")])
         self._nowhere = None
 
     def module_ok(self) -> bool:
