@@ -57,6 +57,8 @@ def provide() -> None:
     for name in ("remove", "stat", "listdir", "ilistdir", "rename"):
         setattr(os, name, _numbered(getattr(os, name)))
     os.urandom = urandom  # pyright: ignore[reportAttributeAccessIssue]
+    # Loaded for a look-up, and then not needed: the address is a number.
+    sys.modules["socket"] = type("socket", (), {})  # pyright: ignore[reportArgumentType]
     sys.modules["hashlib"] = type("hashlib", (), {"sha1": _Sha1, "sha256": sha256})  # pyright: ignore[reportArgumentType]
 
 
@@ -167,7 +169,7 @@ class Network:
         self.answers = {}
         self.registered = False
 
-    async def open_connection(self, _host, _port, _ssl):
+    async def open_connection(self, _host, _port, _ssl=None, address=None, link=None):
         return self, self
 
     # As a writer.
