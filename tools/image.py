@@ -37,6 +37,8 @@ OPERATORS = {
 NOT_FLASHED = "examples"
 # What is compiled: folder, and the dotted name of the package that it is.
 FIRMWARE = (("firmware/wallbox", "wallbox"), ("firmware/lib", ""), (".venv/micropython", ""))
+# What is frozen into the interpreter and starts them.
+LOADER = ("firmware/loader", "loader")
 SIMULATOR = ("boards/simulator", "")
 # Files of the simulated board and of every board that are started by name.
 PROGRAMS = ("firmware/boot.py", "firmware/main.py", "boards/simulator/run.py")
@@ -328,7 +330,7 @@ def compile_firmware(target: Path, *options: str) -> None:
 
 def compile_simulator(target: Path, *programs: str) -> None:
     """Compile firmware and simulated board below `target` as they lie in the tree; `programs` are copied too."""
-    folders = (*FIRMWARE, SIMULATOR)
+    folders = (*FIRMWARE, LOADER, SIMULATOR)
     compile_sources(sum([read(ROOT / folder, target / folder, package) for folder, package in folders], []))
     copy_programs(target, *PROGRAMS, *programs)
 
@@ -338,7 +340,7 @@ def compile_plain(target: Path) -> None:
 
     They start in a third of the time that their sources take.
     """
-    for folder, _package in (*FIRMWARE, SIMULATOR):
+    for folder, _package in (*FIRMWARE, LOADER, SIMULATOR):
         for path in (ROOT / folder).rglob("*.py"):
             shown = path.relative_to(ROOT)
             compiled = (target / shown).with_suffix(".mpy")

@@ -35,6 +35,7 @@ def _parse():
     add("--factory", action="store_true", help="first start as delivered: the wizard is not complete")
     add("--settings", default="", help="file with settings of the first start, a JSON object")
     add("--data", default="", help="folder in which the flash image is kept between runs")
+    add("--image", default="", help="container of a firmware to put into slot a, if none is there, and run")
     add("--seed", type=int, default=0, help="number for component tolerances and chance (0)")
     add("--ocpp", default="", help="URL of an OCPP backend, ws://... or wss://...")
     add("--rs485", default="", help="path of a pty with a real Modbus meter behind it")
@@ -134,6 +135,31 @@ def _install(plant, options) -> None:
         plant.meter.choose(stored["meter_model"])
 
 
+def _flash(path: str) -> None:
+    """Put the container in file `path` into slot a, as the production's programmer does, unless a slot is in use."""
+    from hal import slots
+    from loader import start
+    from loader.record import Record
+
+    if slots.load():
+        print("simulator: the slots hold a firmware; it stays", file=sys.stderr)
+        return
+    try:
+        with open(path, "rb") as file:
+            at = 0
+            data = file.read(slots.SECTOR)
+            while data and at < slots.SLOT_BYTES:
+                slots.write(0, at, data)
+                at += len(data)
+                data = file.read(slots.SECTOR)
+        header = start.header(slots, 0)
+    except (OSError, ValueError) as error:
+        raise UsageError("--image: %s cannot be used: %s" % (path, error))
+    if data or start.sound(slots, 0) is None:
+        raise UsageError("--image: %s is damaged, or too large for a slot" % path)
+    slots.save(Record(0, header.counter).pack())
+
+
 def _redirect_console(quiet: bool) -> None:
     """Keep stdout for the announcement: what is printed goes to stderr, or nowhere."""
 
@@ -174,6 +200,8 @@ def main() -> int:
             what = "--script, --trace: %s" % path if path else "--control: port %d" % options.control
             raise UsageError("%s cannot be used: %s" % (what, error))
         _install(plant, options)
+        if options.image:
+            _flash(options.image)
         if not options.script and not options.trace:
             sys.stdout.write("control 127.0.0.1:%d\n" % bench.port)
         if options.ble >= 0:

@@ -23,6 +23,12 @@ poll = None
 utc_shift_ms = 0  # type: int | None
 
 
+# Firmware that was started from a slot: SHA-256 -> content (see hal.slots), and memory for more, taken from the heap
+# while it is whole.
+maps = {}
+rooms = []
+
+
 class PowerCut(BaseException):
     """The supply went away. Not an Exception, so that no handler of the firmware can swallow it."""
 

@@ -8,7 +8,12 @@ from plant.board import PowerCut
 
 BLOCK_BYTES = const(4096)  # erase block of a usual SPI NOR flash
 BLOCKS = const(128)
+# Behind the file system: two slots for the firmware, and two sectors that take turns with what the loader keeps.
+SLOT_BLOCKS = const(128)
+SLOTS = const(2)
+RECORD_BLOCKS = const(2)
 PAGE_BYTES = const(256)  # programmed by one command of such a chip
+_AREA_BLOCKS = const(SLOTS * SLOT_BLOCKS + RECORD_BLOCKS)
 _EIO = const(-5)  # littlefs turns a negative result into OSError with this number
 
 # Operations of MicroPython's block device protocol (os.AbstractBlockDev).
@@ -50,8 +55,8 @@ class MemoryStore:
 class FileStore:
     """Content in a host file, kept between runs. ValueError for a file that is no image of this flash."""
 
-    def __init__(self, path: str):
-        size = BLOCKS * BLOCK_BYTES
+    def __init__(self, path: str, blocks: int = BLOCKS):
+        size = blocks * BLOCK_BYTES
         try:
             found = os.stat(path)[6]
         except OSError:
@@ -60,7 +65,7 @@ class FileStore:
             raise ValueError("flash image %s: %d bytes are not allowed; allowed: 0, %d" % (path, found, size))
         self._file = open(path, "r+b" if found else "w+b")  # noqa: SIM115 as long as the device
         if not found:
-            for block in range(BLOCKS):
+            for block in range(blocks):
                 self.erase(block)
 
     def load(self, block: int, offset: int, buf) -> None:
@@ -82,7 +87,7 @@ class FileStore:
 
 
 class FlashDevice:
-    """128 blocks of 4096 bytes, blank at first, in memory or in the file `path`.
+    """128 blocks of 4096 bytes, blank at first, in memory or in the file `path`; `slots` are more of them.
 
     `writes` counts programming calls and erased blocks. `cut_at_write` = n lets the power fail in the
     n-th of them from now: that one is done by half, PowerCut is raised, and so it is for every further
@@ -95,6 +100,7 @@ class FlashDevice:
 
     def __init__(self, path=None, on_cut=None):
         self._store = MemoryStore() if path is None else FileStore(path)
+        self.slots = Area(self, None if path is None else path[: path.rfind("/") + 1] + "slots.bin")
         self._on_cut = on_cut
         self._powered = True
         self.writes = 0
@@ -131,13 +137,17 @@ class FlashDevice:
 
     def writeblocks(self, block: int, buf, offset: int = 0):
         """Block device protocol: program (with the simple protocol a whole block is replaced)."""
+        return self.program(self._store, block, offset, buf)
+
+    def program(self, store, block: int, offset: int, buf) -> int:
+        """Program a piece of one of the chip's areas -> 0, or a negative error number; PowerCut."""
         if self.fails:
             self.refused += 1
             return _EIO
         if self._last_write():
-            self._store.store(block, offset, memoryview(buf)[: len(buf) // 2])
+            store.store(block, offset, memoryview(buf)[: len(buf) // 2])
             self._cut()
-        self._store.store(block, offset, buf)
+        store.store(block, offset, buf)
         self._busy((offset + len(buf) - 1) // PAGE_BYTES - offset // PAGE_BYTES + 1, 0)
         return 0
 
@@ -148,17 +158,18 @@ class FlashDevice:
         if operation == _BLOCK_SIZE:
             return BLOCK_BYTES
         if operation == _BLOCK_ERASE:
-            return self._erase(argument)
+            return self.erase(self._store, argument)
         return 0
 
-    def _erase(self, block: int) -> int:
+    def erase(self, store, block: int) -> int:
+        """Erase a block of one of the chip's areas -> 0, or a negative error number; PowerCut."""
         if self.fails:
             self.refused += 1
             return _EIO
         if self._last_write():
-            self._store.store(block, 0, b"\xff" * (BLOCK_BYTES // 2))
+            store.store(block, 0, b"\xff" * (BLOCK_BYTES // 2))
             self._cut()
-        self._store.erase(block)
+        store.erase(block)
         self._busy(0, 1)
         return 0
 
@@ -183,6 +194,58 @@ class FlashDevice:
         if self._on_cut is not None:
             self._on_cut()
         raise PowerCut("flash write %d" % self.writes)
+
+
+class Area:
+    """The chip's other blocks, without a file system; in memory, or in the file `path`, made at the first use.
+
+    Writes and erases count, are cut and fail together with those of the file system.
+    """
+
+    def __init__(self, device: FlashDevice, path):
+        self._device = device
+        self._path = path
+        self._store = None
+
+    def _opened(self):
+        if self._store is None:
+            self._store = MemoryStore() if self._path is None else FileStore(self._path, _AREA_BLOCKS)
+        return self._store
+
+    def read(self, block: int, offset: int, buf) -> None:
+        """Fill `buf` from within a block."""
+        if self._store is None and not _exists(self._path):
+            # Nothing was ever written.
+            buf[:] = b"\xff" * len(buf)
+        else:
+            self._opened().load(block, offset, buf)
+
+    def write(self, block: int, offset: int, data) -> None:
+        """Program bytes of a block that are erased; OSError when the chip refuses, ValueError when they are not."""
+        found = bytearray(len(data))
+        self.read(block, offset, found)
+        if bytes(found).strip(b"\xff"):
+            raise ValueError("block %d: %d bytes at %d are not erased" % (block, len(data), offset))
+        _refuse(self._device.program(self._opened(), block, offset, data))
+
+    def erase(self, block: int) -> None:
+        """Make a block all ones; OSError when the chip refuses."""
+        _refuse(self._device.erase(self._opened(), block))
+
+
+def _exists(path) -> bool:
+    if path is None:
+        return False
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def _refuse(result: int) -> None:
+    if result < 0:
+        raise OSError(-result)
 
 
 class Handle:

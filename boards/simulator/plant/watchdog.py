@@ -19,6 +19,10 @@ class Watchdog:
         self.feed()
         self._plant.contactor.update_coil()
 
+    def guard(self, ms: int) -> None:
+        """What runs before the firmware gives it so long to come up."""
+        self._plant.at(self._slot, self._plant.now_ms + ms)
+
     def feed(self) -> None:
         """Give the firmware another two seconds; without supply there is none to give."""
         plant = self._plant
