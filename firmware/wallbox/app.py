@@ -67,6 +67,7 @@ from wallbox.storage.sessions import SessionStore
 from wallbox.storage.settings import Settings
 from wallbox.storage.store import Store
 from wallbox.supervisor import Supervisor
+from wallbox.update.service import Update
 
 # A product rating, not a setting: 6 m of 6 mm2 cable and a 32 A contactor.
 _CABLE_MA = const(32_000)
@@ -102,6 +103,8 @@ class App:
         self.log = EventLog(self.clock)
         self.snapshot = Snapshot()
         self.ble = hal.ble.Ble()
+        # Before anything is stored: a firmware on trial stores with care.
+        self.update = Update(self)
         self._mount()
         self.settings = Settings(Store(self.folder, "settings", _VERSION, self.log), self.log)
         self.ring = Ring(_RING_SIZE)
@@ -357,6 +360,7 @@ class App:
         add("installer", self.installer.run)
         add("network", self.network.run)
         add("backend", self.backend.run)
+        add("update", self.update.run)
         await self.supervisor.run()
 
     def status(self) -> dict:

@@ -46,6 +46,7 @@ def status(app) -> dict:
         "peak_shaving": app.peak.status(),
         "backend": app.backend.status(),
         "network": app.network.status(),
+        "update": app.update.status(),
         "currents_a": [ma / 1000 for ma in view.currents_ma],
         "volts": [mv / 1000 for mv in view.volts_mv],
         "temperature_c": view.temperature_deci_c / 10,

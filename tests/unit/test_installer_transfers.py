@@ -53,6 +53,10 @@ class Upload:
         made.append(self)
 
     @property
+    def stored(self):
+        return self.offset
+
+    @property
     def offset(self):
         return len(self.content)
 

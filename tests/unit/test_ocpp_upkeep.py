@@ -96,7 +96,7 @@ class Network:
 class Point:
     """Just what upkeep needs of a charge point."""
 
-    def __init__(self, stored=None, firmware=True, version="1.0"):
+    def __init__(self, stored=None, firmware=True, version="1.0", result=(True, "")):
         self.clock = Clock()
         self.log = Log()
         self.stored = {} if stored is None else stored
@@ -112,12 +112,16 @@ class Point:
         self.folder = ""
         self.transactions = Record(current=None)
         self.active = False
+        self.waits = None
+        self.result = result
         self.station = Record(
             serial="S1",
             diagnostics=lambda oldest, latest: ("box.log", lambda: [b"from %s " % oldest, b"to %s" % latest]),
             firmware=lambda: Place(self) if firmware else None,
             session_active=lambda: self.active,
             boot_info=lambda: {"firmwareVersion": version},
+            firmware_waits=lambda: self.waits,
+            firmware_result=lambda: self.result,
         )
         self.security = Record(event=lambda kind, info="": self.events.append(kind), log_pieces=self.log_pieces)
         self.network = Network(self.clock)
@@ -343,13 +347,36 @@ async def test_a_firmware_is_fetched_in_time_installed_after_the_session_and_tol
     assert point.statuses("FirmwareStatusNotification") == told + ["Installing"]
     assert (point.resets, point.discarded) == (1, 0)
     point.end()
-    for version, status, events in (("2.0", "Installed", ["FirmwareUpdated"]), ("1.0", "InstallationFailed", [])):
-        after = Point(dict(point.stored), version=version)
-        await asyncio.sleep(100)
+    stays, gone = (True, ""), (False, "it hangs")
+    for result, status, events in ((stays, "Installed", ["FirmwareUpdated"]), (gone, "InstallationFailed", [])):
+        after = Point(dict(point.stored), version="2.0", result=None)
+        await asyncio.sleep(10000)
+        # Nothing is told, and nothing forgotten, while the new firmware is on trial.
+        assert after.sent == [] and after.stored["ocpp_upkeep"]["stage"] == "installing"
+        after.end()
+        after = Point(dict(point.stored), version="2.0", result=None)
+        await asyncio.sleep(50)
+        after.result = result
+        await asyncio.sleep(50)
         assert after.statuses("FirmwareStatusNotification") == [status]
         assert after.events == events
+        assert status == "Installed" or "it hangs" in str(after.log.entries)
         assert after.stored["ocpp_upkeep"] is None
         after.end()
+
+
+async def test_a_download_waits_until_the_station_can_take_a_firmware_and_says_so():
+    point = Point()
+    point.waits = "a car charges"
+    await point.ask("SignedUpdateFirmware", requestId=5, firmware=firmware())
+    await asyncio.sleep(1000)
+    assert point.network.tries == []
+    assert point.sent == [("SignedFirmwareStatusNotification", "DownloadScheduled", 5)]
+    assert "a car charges" in str(point.log.entries)
+    point.waits = None
+    await asyncio.sleep(10)
+    assert point.installed == [b"half and half"]
+    point.end()
 
 
 async def test_a_firmware_that_does_not_come_is_given_up():

@@ -207,6 +207,11 @@ class Ble:
             self._renew = True
             self._advertising.cancel()
 
+    @property
+    def on_air(self) -> bool:
+        """Whether a central can find the box, or is connected."""
+        return self._advertising is not None or (self._link is not None and self._link.open)
+
     async def accept(self):
         """Wait until a central is connected -> its Link."""
         await self._configured.wait()

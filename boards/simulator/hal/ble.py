@@ -102,6 +102,11 @@ class Ble:
         """Advertise under `name` from now on, with `info` to read before pairing and `passkey`, six digits."""
         self._radio.advertise(name, passkey, info)
 
+    @property
+    def on_air(self) -> bool:
+        """Whether a central can find the box, or is connected."""
+        return self._radio.on_air
+
     async def accept(self) -> Link:
         """Wait until a central is connected."""
         while self._link is None or not self._link.open:

@@ -56,6 +56,11 @@ class Radio:
         if self.far is not None:
             self.far.advertise(name, passkey, info)
 
+    @property
+    def on_air(self) -> bool:
+        """Whether name and info are shown."""
+        return self._label is not None
+
     def notify(self, frame: bytes) -> None:
         """Send one notification; `box.sent()` tells when it is out."""
         if self.far is not None:

@@ -198,6 +198,7 @@ async def _fetch(point, job, payload: dict, verifier):
     """Download -> the place where the firmware is, None when there is none; the central system has been told why."""
     order = payload["firmware"] if job.secure else payload
     await _until(point, job, order["retrieveDateTime" if job.secure else "retrieveDate"], "DownloadScheduled")
+    await _free(point, job)
     _tell(point, job, "Downloading")
     download = _Download(point, order["location"], verifier, payload)
     if not await _attempts(point, payload, "download of the firmware", download.attempt):
@@ -208,6 +209,18 @@ async def _fetch(point, job, payload: dict, verifier):
         download.place.discard()
         return None
     return download.place
+
+
+async def _free(point, job) -> None:
+    """Wait until the station can take a firmware, which it may not while a car charges."""
+    waits = point.station.firmware_waits()
+    if waits is None:
+        return
+    point.log.add("info", "ocpp", "update_waits", "the download of the firmware waits: %s" % waits)
+    if job.secure:
+        _tell(point, job, "DownloadScheduled")
+    while point.station.firmware_waits() is not None:
+        await asyncio.sleep_ms(_LOOK_MS)
 
 
 class _Download:
@@ -326,8 +339,12 @@ def resume(point, kept: dict) -> None:
     """Go on with an update that a restart has interrupted, or tell how installing has ended."""
     secure = bool(kept.get("secure"))
     if kept.get("stage") == INSTALLING:
-        _keep(point, None)
-        _tell_end(point, Job(UPDATE, secure, kept.get("request")), kept.get("version"))
+        job = Job(UPDATE, secure, kept.get("request"))
+        job.installing = True
+        # What a trigger message hears meanwhile; it was told before the restart.
+        job.status = "Installing"
+        _take(point.upkeep, job)
+        point.start(_work, point, job, settle, (kept.get("version"),))
         return
     payload, starts = kept.get("payload"), kept.get("starts")
     if kept.get("stage") != WAITING or not isinstance(payload, dict) or not isinstance(starts, int):
@@ -345,11 +362,17 @@ def resume(point, kept: dict) -> None:
     point.start(_work, point, job, update, (payload, None, starts + 1))
 
 
-def _tell_end(point, job, version) -> None:
-    """Another version runs than before: it is installed."""
+async def settle(point, job, version) -> None:
+    """Tell how installing has ended, as soon as the new firmware is kept or given up; `version` ran before."""
+    result = point.station.firmware_result()
+    while result is None:
+        await asyncio.sleep_ms(_LOOK_MS)
+        result = point.station.firmware_result()
+    installed, reason = result
     now = point.station.boot_info().get("firmwareVersion")
-    if now == version:
-        point.log.add("error", "ocpp", "not_installed", "after installing, firmware %s still runs" % now)
+    _keep(point, None)
+    if not installed:
+        point.log.add("error", "ocpp", "not_installed", "firmware %s runs as before: %s" % (now, reason))
         _tell(point, job, "InstallationFailed")
         return
     point.log.add("info", "ocpp", "installed", "firmware %s was installed" % now)

@@ -1,48 +1,42 @@
-"""Where a firmware from the central system goes: to flash, beside the one that an app may have sent (R29)."""
+"""Where a firmware from the central system goes: straight into the slot that does not run (R29)."""
 
-import os
-
-from micropython import const
-
-_NAME = "/backend.bin"
-_ENOENT = const(2)
-# As for an upload of the app: what settings, sessions and logs may still grow to.
-_RESERVE_BLOCKS = const(32)
-_BLOCK_BYTES = const(0)
-_FREE_BLOCKS = const(3)
+import hal.slots as slots
 
 
 class Place:
-    """A file that is written from its begin on; nothing exists before the first piece."""
+    """A slot that is written from its begin on; nothing is touched before the first piece.
+
+    What is wrong with a firmware is told by `install` alone: another download would bring the same.
+    """
+
+    most_bytes = slots.SLOT_BYTES
 
     def __init__(self, app):
         self._app = app
-        self._path = app.folder + _NAME
-        self._file = None
-        found = os.statvfs(app.folder)
-        self.most_bytes = max(0, found[_FREE_BLOCKS] - _RESERVE_BLOCKS) * found[_BLOCK_BYTES]
+        self._receiver = None
+        self._wrong = None
 
-    def write(self, piece) -> None:
-        """Take the next piece; OSError when flash refuses."""
-        if self._file is None:
-            self._file = open(self._path, "wb")  # noqa: SIM115
-        self._file.write(piece)
+    async def write(self, piece) -> None:
+        """Take the next piece; OSError when flash refuses, or no update may be received now."""
+        if self._wrong is not None:
+            return
+        try:
+            if self._receiver is None:
+                self._receiver = self._app.update.receive("OCPP", None)
+            await self._receiver.write(piece)
+        except ValueError as error:
+            self._wrong = error
 
     async def install(self) -> None:
-        """Hand the firmware over to the update service; OSError, as this version has none."""
-        self._close()
-        raise OSError("the firmware was received, but this version cannot install one")
+        """Have the firmware tried at the next start; ValueError or OSError with the reason when that cannot be."""
+        if self._wrong is not None:
+            raise self._wrong
+        if self._receiver is None:
+            raise ValueError("the firmware is empty")
+        if not await self._receiver.finish():
+            raise OSError(self._receiver.text())
 
     def discard(self) -> None:
-        """Forget what was written."""
-        self._close()
-        try:
-            os.remove(self._path)
-        except OSError as error:
-            if error.errno != _ENOENT:
-                self._app.log.add("error", "ocpp", "not_removed", "a firmware could not be removed: %s" % error)
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Forget what was written; harmless when that was done."""
+        if self._receiver is not None:
+            self._receiver.close()

@@ -314,6 +314,14 @@ class Station:
         """The place for a firmware that is about to come (see `backend.image`)."""
         return image.Place(self._app)
 
+    def firmware_waits(self):
+        """Why no firmware can be taken now, in words, or None; asked until it can."""
+        return self._app.update.refusal()
+
+    def firmware_result(self):
+        """How the update before the last restart ended: (installed, reason), None while that is open."""
+        return self._app.update.result()
+
     async def reset(self, hard: bool) -> None:
         """Restart the firmware; it does not return."""
         self._app.restart("hard reset by the backend" if hard else "soft reset by the backend")

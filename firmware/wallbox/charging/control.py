@@ -72,6 +72,8 @@ class Control:
         self.temperature = TemperatureWatch(hal.temperature, faults)
         self.recorder = FaultRecorder(clock, hal.rcm, faults, snapshot)
         self.wake = WakeUp(self._on_wake)
+        # Turns that came a whole period too late, since the start.
+        self.late = 0
         self._c1 = Timer()
         self._f = Timer()
         self._raise = Timer()
@@ -390,5 +392,6 @@ class Control:
             if ticker.late_ms > PERIOD_MS:
                 # When the contactor moved is not known.
                 self.contactor.timed = False
+                self.late += 1
             self.step()
             beat(ticker.deadline_ms)

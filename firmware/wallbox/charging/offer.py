@@ -8,7 +8,19 @@ from time import ticks_diff
 
 from micropython import const
 
-NAMES = ("installer", "cable", "meter", "solar", "peak_shaving", "grid", "temperature", "check", "backend", "iso15118")
+NAMES = (
+    "installer",
+    "cable",
+    "meter",
+    "solar",
+    "peak_shaving",
+    "grid",
+    "temperature",
+    "check",
+    "backend",
+    "iso15118",
+    "update",
+)
 UNLIMITED_MA = const(1 << 29)
 
 

@@ -1,51 +1,141 @@
-"""A firmware image is received, verified and kept for the update service (R23, R29); nothing is installed here."""
+"""A firmware that an app sends: straight into the slot that does not run, and after a cut on from there (R29)."""
 
-import asyncio
-import os
+from binascii import unhexlify
 
 from micropython import const
 
-from wallbox.installer.uploads import Upload, remove, size_of
+import hal.slots as slots
+from loader.header import Refused
+from wallbox.installer.errors import CommandError, refuse
+from wallbox.installer.uploads import remove, size_of
 from wallbox.storage.store import Store
 
-# A slot of the usual partition table for 8 MB of flash; what the flash has room for is checked besides.
-_MOST_BYTES = const(0x200000)
-# Beside the upload: after a power cut littlefs shows a file moved to another folder wrongly, until the next write.
-_IMAGE = "/firmware.bin"
+# The header, since it goes into the slot last; which upload it belongs to is in the store `uploads`.
+_HEAD = "/firmware.head"
+_NAME = "firmware"
 _VERSION = const(1)
-_WHY = "the image is verified and kept; it will be installed by the update service, which this version does not have"
+_SIZE_MAX = const((1 << 30) - 1)
+# Which argument is at fault; else it is the file.
+_FIELDS = {"size": "size", "truncated": "size", "damaged": "sha256", "sha256": "sha256"}
 
 
-class Image(Upload):
-    """The upload `firmware`: the verified file is `firmware.bin`, its size and digest are in the store `image`.
+class Image:
+    """The upload `firmware`, a container (docs/update.md); see `transfers` for the contract of an upload.
 
-    One image waits at a time: the next upload takes its place as soon as it begins.
+    `stored` bytes are kept over cuts. CommandError "not_now" while no update may begin, "bad_value" for a container
+    that this box does not take, "flash" without room, or when flash refuses.
     """
 
-    NAME = "firmware"
-    MOST_BYTES = _MOST_BYTES
+    def __init__(self, link, size, sha256, _arguments):
+        if type(size) is not int or not 1 <= size <= _SIZE_MAX:
+            refuse("size", size, "whole numbers 1..%d" % _SIZE_MAX)
+        self.size = size
+        self.sha256 = sha256
+        self._app = link.app
+        self._head = link.app.folder + _HEAD
+        self._receiver = None
 
-    async def _begun(self):
-        image = self._image = self._folder + _IMAGE
-        kept = Store(self._folder, "image", _VERSION, self._log).load()
-        is_taken = kept and kept["sha256"] == self.sha256 and size_of(image) == self.size
-        if is_taken and size_of(self.path) is None:
-            # The app did not hear that it was taken: it is verified once more instead of sent again.
-            os.rename(image, self.path)
-        return await super()._begun()
+    @property
+    def offset(self) -> int:
+        """Bytes that have come."""
+        return 0 if self._receiver is None else self._receiver.writer.offset
 
-    def _others(self):
-        return size_of(self._image) or 0
+    @property
+    def stored(self) -> int:
+        """Bytes that a cut of the link cannot take away any more."""
+        return 0 if self._receiver is None else self._receiver.writer.stored
 
-    def _make_room(self):
-        remove(self._image)
+    async def begin(self) -> None:
+        """Find what is here already; CommandError, and then nothing was changed."""
+        if self.size > slots.SLOT_BYTES:
+            text = "size: %d bytes are too many; a slot has room for %d" % (self.size, slots.SLOT_BYTES)
+            raise CommandError("flash", text, "size")
+        try:
+            self._receiver = self._app.update.receive("Bluetooth", self.size)
+        except ValueError as error:
+            raise CommandError("not_now", "firmware: %s" % error)
+        try:
+            await self._go_on()
+        except (OSError, ValueError) as error:
+            self._receiver.close()
+            raise self._told(error)
 
-    async def _taken(self, _arguments):
-        record = {"size": self.size, "sha256": self.sha256, "utc": self._link.app.clock.utc_iso()}
-        # The update service compares the digest again, so a record without its image does no harm.
-        Store(self._folder, "image", _VERSION, self._log).save(record)
-        await asyncio.sleep_ms(0)
-        os.rename(self.path, self._image)
-        text = "a firmware image of %d bytes was received, SHA-256 %s" % (self.size, self.sha256)
-        self._log.add("warning", "installer", "image_received", text)
-        return {"size": self.size, "sha256": self.sha256, "installed": False, "text": _WHY}
+    async def _go_on(self) -> None:
+        begun = self._marks().load() or {}
+        if begun.get(_NAME) != self.sha256 or size_of(self._head) != slots.SECTOR:
+            return
+        with open(self._head, "rb") as file:
+            head = file.read()
+        left = self._app.update.left
+        offset = left[1] if left is not None and left[0] == self.sha256 else None
+        await self._receiver.go_on(head, offset)
+
+    def _marks(self):
+        return Store(self._app.folder, "uploads", _VERSION, self._app.log)
+
+    async def write(self, data) -> None:
+        """Add `data` at `offset`; CommandError, and then it is given up."""
+        writer = self._receiver.writer
+        had_head = writer.head is not None
+        try:
+            if not had_head:
+                # From here on what was in the slot before is no part of anything.
+                self._forget()
+            await self._receiver.write(data)
+            if not had_head and writer.head is not None:
+                self._keep_head(writer.head)
+        except (OSError, ValueError) as error:
+            self._receiver.close()
+            raise self._told(error)
+
+    def _keep_head(self, head: bytes) -> None:
+        with open(self._head, "wb") as file:
+            file.write(head)
+        marks = self._marks()
+        begun = marks.load() or {}
+        begun[_NAME] = self.sha256
+        marks.save(begun)
+
+    def _forget(self) -> None:
+        self._app.update.left = None
+        remove(self._head)
+
+    async def finish(self, _arguments: dict) -> dict:
+        """Verify it and have it tried at the next start -> the answer to `done`; CommandError when it is not right."""
+        receiver = self._receiver
+        try:
+            self._forget()
+            installed = await receiver.finish(unhexlify(self.sha256))
+        except (OSError, ValueError) as error:
+            receiver.close()
+            raise self._told(error)
+        self._receiver = None
+        if installed:
+            self._app.update.restart()
+        answer = {"size": self.size, "sha256": self.sha256, "installed": installed, "version": receiver.version}
+        answer["text"] = receiver.text()
+        return answer
+
+    def _told(self, error) -> CommandError:
+        if isinstance(error, Refused):
+            return CommandError("bad_value", "firmware: %s" % error, _FIELDS.get(error.code, "firmware"))
+        if isinstance(error, OSError):
+            return CommandError("flash", "firmware: the flash memory refused (%s)" % error)
+        return CommandError("not_now", "firmware: %s" % error)
+
+    def close(self) -> None:
+        """The link goes: what is stored stays for the next try."""
+        if self._receiver is None:
+            return
+        if self._receiver.writer.head is not None:
+            self._app.update.left = [self.sha256, self.stored]
+        self._receiver.close()
+
+    def cancel(self) -> None:
+        """Give up the upload and what is here of it."""
+        self._receiver.close()
+        try:
+            self._forget()
+        except OSError as error:
+            self._app.log.add("error", "installer", "upload_left", "%s could not be removed: %s" % (self._head, error))
+        self._receiver = None

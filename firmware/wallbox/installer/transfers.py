@@ -2,9 +2,9 @@
 
 A download is a class with the constructor (link, arguments), the attributes `size` in bytes or None while unknown
 and `etag`, `async read(offset, count)` -> up to `count` bytes, b"" only at the end, and `close()`.
-An upload has (link, size, sha256, arguments), `async begin()`, after which `offset` tells up to where all is stored,
-`async write(data)` at `offset`, `async finish(arguments)` -> dict for the answer, `cancel()`, which gives up what is
-stored, and `close()`.
+An upload has (link, size, sha256, arguments), `async begin()`, after which `offset` tells where to go on and `stored`
+up to where nothing can be lost any more, `async write(data)` at `offset`, `async finish(arguments)` -> dict for the
+answer, `cancel()`, which gives up what is stored, and `close()`.
 All may raise CommandError, and OSError when flash refuses.
 """
 
@@ -51,7 +51,7 @@ class Transfers:
         self._link = link
         self._next = 0
         self._downloads = {}
-        # [upload, size, offset that the last `received` told of]
+        # [upload, size, what the last `received` told was stored]
         self._uploads = {}
         # The upload that could not go on last.
         self._failed = None
@@ -106,7 +106,7 @@ class Transfers:
         number = self._number()
         found = maker(self._link, size, sha256, arguments)
         await found.begin()
-        self._uploads[number] = [found, size, found.offset]
+        self._uploads[number] = [found, size, found.stored]
         return {"transfer": number, "offset": found.offset}
 
     async def read(self, number: int, offset: int, count: int) -> dict:
@@ -138,16 +138,15 @@ class Transfers:
         offset = int.from_bytes(content[1:5], "little")
         if offset != upload.offset or offset + len(data) > size:
             # A piece is missing or too much: tell where to go on.
-            await self._received(number)
+            await self._received(number, upload.offset)
             return True
         await upload.write(data)
-        if upload.offset - told >= _RECEIVED_BYTES or upload.offset == size:
-            await self._received(number)
+        if upload.stored - told >= _RECEIVED_BYTES or upload.stored == size:
+            self._uploads[number][2] = upload.stored
+            await self._received(number, upload.stored)
         return True
 
-    async def _received(self, number: int) -> None:
-        entry = self._uploads[number]
-        entry[2] = offset = entry[0].offset
+    async def _received(self, number: int, offset: int) -> None:
         await self._link.send({"event": "received", "transfer": number, "offset": offset})
 
     async def done(self, number: int, cancel: bool, arguments: dict) -> dict:

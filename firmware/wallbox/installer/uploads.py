@@ -60,7 +60,7 @@ class Upload:
     """A file of `size` bytes with that `sha256` (hex) on its way to flash, as `folder/name.part`.
 
     `offset` bytes are here; a file that was begun before, also before a restart, goes on. A subclass has its `NAME`
-    and `MOST_BYTES`, `_taken(arguments)` to answer what it does with the verified file, and files that give way to it.
+    and `MOST_BYTES`, `_taken(arguments)` to answer what it does with the verified file.
     CommandError "bad_value" for a size or digest that cannot be, at `begin` "flash" without room for it.
     """
 
@@ -81,6 +81,11 @@ class Upload:
         self.offset = 0
         self._file = None
 
+    @property
+    def stored(self) -> int:
+        """Up to where all is stored: the file system writes as it comes."""
+        return self.offset
+
     async def begin(self) -> None:
         """Find what is here already, and make room; CommandError, and then nothing was changed."""
         try:
@@ -96,23 +101,14 @@ class Upload:
         # To count the free blocks littlefs reads all of its metadata.
         await asyncio.sleep_ms(0)
         if have < self.size:
-            self._check_room(have, part - have + self._others())
+            self._check_room(have, part - have)
         await asyncio.sleep_ms(0)
         if not have:
             remove(self.path)
             begun[self.NAME] = self.sha256
             marks.save(begun)
-        self._make_room()
-        await asyncio.sleep_ms(0)
         self._file = open(self.path, "ab")  # noqa: SIM115 as long as the upload
         return have
-
-    def _others(self) -> int:
-        """Bytes of other files that give way to this one."""
-        return 0
-
-    def _make_room(self) -> None:
-        """Remove these files."""
 
     def _check_room(self, have: int, freed: int) -> None:
         found = os.statvfs(self._folder)

@@ -50,8 +50,11 @@ class Store:
     """Keeps one JSON value under `folder/name.0` and `folder/name.1`, written in turn.
 
     `version` (0..65535) is the version of the value's form: a copy of any other version is not read, and
-    not overwritten before a save of this version is safe in the other copy.
+    not overwritten before a save of this version is safe in the other copy. While `trial` is set, for all stores, it is
+    not overwritten at all, since the firmware that reads it may come back (R29).
     """
+
+    trial = False
 
     def __init__(self, folder: str, name: str, version: int, log):
         self._path = folder + "/" + name + "."
@@ -116,11 +119,17 @@ class Store:
         if self._holds(payload):
             return False
         slot = 1 - (self._slot or 0)
+        if Store.trial and self._is_foreign(slot):
+            slot = 1 - slot
         sequence = self._sequence + 1
         write_copy(self._path + str(slot), self._version, sequence, payload)
         self._slot = slot
         self._sequence = sequence
         return True
+
+    def _is_foreign(self, slot: int) -> bool:
+        found = read_copy(self._path + str(slot))
+        return isinstance(found, tuple) and found[0] != self._version
 
     def _holds(self, payload: bytes) -> bool:
         try:

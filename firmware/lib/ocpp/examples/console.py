@@ -194,6 +194,12 @@ class Station:
         """None: no firmware can be installed here."""
         return
 
+    def firmware_waits(self):
+        return
+
+    def firmware_result(self):
+        return False, "no firmware can be installed here"
+
     async def reset(self, _hard):
         sys.exit(0)
 
