@@ -182,6 +182,8 @@ class Bench:
                 raise Quit(1)
         except PowerCut as cut:
             _say("supply is gone: %r" % cut)
+            # What comes next is another start, and no repetition.
+            self._crashes = 0
         except Exception as crash:
             error = crash
         else:

@@ -291,7 +291,7 @@ def test_an_upload_goes_on_where_a_cut_of_the_supply_stopped_it(simulator):
     box = app.box
     box.advance(5)
     before, cuts = 0, 0
-    for at_write in (3, 22, 5, 2):
+    for at_write in (3, 45, 5, 2):
         connected(app)
         opened = app.put("firmware", image)
         assert opened["offset"] >= before - SECTOR

@@ -341,3 +341,4 @@ async def test_a_late_loop_gives_up_the_time_that_the_contactor_takes():
         except Enough:
             pass
         assert rig.control.contactor.health.status()["closing"]["worst_ms"] == closing_ms, late_ms
+        assert rig.control.late == (1 if late_ms > 10 else 0)
