@@ -366,7 +366,7 @@ class BoxLink:
             fresh += data
             self.box.most_unstored = max(self.box.most_unstored, len(fresh))
             if len(stored) >= STORE_BYTES and self.box.upload_error:
-                await self.tell({"event": "transfer_ended", "transfer": number, "error": self.box.upload_error})
+                await self.tell({"event": "transfer_failed", "transfer": number, **self.box.upload_error})
                 return
             if len(fresh) < STORE_BYTES and len(stored) + len(fresh) < transfer["size"]:
                 return

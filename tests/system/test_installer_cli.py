@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from containers import sealed
 from web.launched import Launched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -600,9 +601,10 @@ def test_the_virtual_radio_carries_everything_the_websocket_does(new_box, tmp_pa
     assert len(lines) == 3
     assert "rated_a: 17 is not allowed" in new_box.refused(5, "settings", "set", "rated_a=17", *radio)
     image = tmp_path / "image.bin"
-    image.write_bytes(random.Random(2).randbytes(100_000))
+    image.write_bytes(sealed(random.Random(2).randbytes(100_000)))
     sent = new_box.run("firmware", str(image), *radio)
-    assert (sent.returncode, sent.stderr) == (0, "")
+    # It was not started from a slot.
+    assert (sent.returncode, sent.stderr) == (1, "") and "takes no effect" in sent.stdout
     assert "the wallbox is back" in new_box.good("restart", "--yes", *radio)
 
 
@@ -704,16 +706,19 @@ def test_a_download_goes_on_after_cuts_of_the_real_connection(box, cut_at):
 
 def test_an_image_is_sent_over_cuts_verified_and_taken(box, cut_at, tmp_path):
     image = tmp_path / "image.bin"
-    image.write_bytes(random.Random(1).randbytes(60_000))
+    image.write_bytes(sealed(random.Random(1).randbytes(60_000)))
     proxy, through = cut_at(cuts=2, bytes_in=20_000)
     done = box.run("firmware", str(image), "--json", **through)
-    assert done.returncode == 0, done
+    assert done.returncode == 1, done
     answer = json.loads(done.stdout)
-    assert (answer["size"], answer["sha256"]) == (60_000, hashlib.sha256(image.read_bytes()).hexdigest())
+    assert answer["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert (answer["size"], answer["version"], answer["installed"]) == (64_096, "9.0.0", False)
     # A wallbox that has not noticed the cut yet refuses once more.
     assert proxy.connections >= 3
     assert "an empty file is not allowed" in box.refused(2, "firmware", "/dev/null")
     assert "cannot be read" in box.refused(8, "firmware", str(tmp_path / "none"))
+    image.write_bytes(bytes(60_000))
+    assert "no firmware for a wallbox" in box.refused(5, "firmware", str(image))
 
 
 def test_backup_compare_and_restore_bring_settings_cards_and_secrets_back(box, tmp_path):

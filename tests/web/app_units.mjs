@@ -243,6 +243,15 @@ test("a piece of an upload that got lost is sent again", async () => {
   assert.deepEqual(Uint8Array.from(kept.bytes), FILE);
 });
 
+test("an upload that the box gives up ends with its reason", async () => {
+  const { make } = takingBoxes();
+  const link = linkOf(make);
+  const failed = { event: "transfer_failed", transfer: 2, code: "bad_value", field: "firmware", text: "it is older" };
+  const progress = (part) => part > 4000 && link.boxes[0].tell(failed);
+  await assert.rejects(upload(link, "firmware", FILE, { progress }), { code: "bad_value", field: "firmware", message: "it is older" });
+  assert.equal(link.boxes.length, 1);
+});
+
 test("an upload can be given up", async () => {
   const { make } = takingBoxes();
   const control = new AbortController();

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from app_page import control
+from containers import sealed
 
 CHARGE_SECONDS = 40.0
 # The search asks 15 lines of the bus; the test charge takes a minute, the self-check of the meter two.
@@ -230,7 +231,7 @@ def test_a_firmware_transfer_goes_on_after_a_cut(app, launch, tmp_path):
     app.go("update")
     app.expert()
     image = tmp_path / "firmware.bin"
-    image.write_bytes(bytes(range(256)) * 800)
+    image.write_bytes(sealed(bytes(range(256)) * 800))
     app.find("#firmware-file").send_keys(str(image))
     app.run(
         "return import('/app/link.js').then(({link}) => { window.starts = []; const ask = link.request;"
@@ -240,7 +241,12 @@ def test_a_firmware_transfer_goes_on_after_a_cut(app, launch, tmp_path):
     app.click("#send-firmware")
     app.wait(lambda: app.run("return document.querySelector('main progress').value") > 15, "it is under way", 60)
     app.run("return import('/app/link.js').then(({link}) => link.client.transport.close())")
-    # No signature is known yet for such bytes: what counts is that all of them came over, in parts.
     app.wait(lambda: not app.run("return document.querySelector('#send-firmware[aria-busy]')"), "it has ended", 120)
     first, *others = app.run("return window.starts")
     assert first == 0 and others and min(others) > 4096, (first, others)
+    app.wait_main("Firmware 9.0.0 was verified and written")
+    # What is no firmware is refused as soon as its header has come.
+    image.write_bytes(bytes(50_000))
+    app.find("#firmware-file").send_keys(str(image))
+    app.click("#send-firmware")
+    app.wait_main("this is no firmware for a wallbox")

@@ -224,7 +224,7 @@ class Client:
     def _event(self, event: dict) -> None:
         if event["event"] == "received" and self._upload:
             self._upload.received(event)
-        elif event["event"] == "transfer_ended" and self._upload:
+        elif event["event"] == "transfer_failed" and self._upload:
             self._upload.ended(event)
         for queue in self._listeners:
             _put_newest(queue, event)
@@ -448,7 +448,7 @@ class _Upload:
     def ended(self, event: dict) -> None:
         """The wallbox has given the transfer up and says why."""
         if event.get("transfer") == self.transfer:
-            self.error = Refused(event.get("error") or {})
+            self.error = Refused(event)
             self._news.set()
 
     def rewind(self) -> None:

@@ -46,6 +46,7 @@ export const LIMITS = {
   check: ["Meter check", "the charge is stepped to check the meter"],
   backend: ["Backend", "charging profile of the backend"],
   iso15118: ["Car's schedule", "agreed with the car"],
+  update: ["Firmware update", "a firmware is being received"],
 };
 
 export const SOLAR_MODES = { off: "Off", only: "Sun only", minimum: "Minimum + sun" };

@@ -212,8 +212,10 @@ async function sendRest(link, { transfer, offset: begin = 0 }, bytes, progress, 
   let stored = begin;
   let sent = begin;
   let wake = () => {};
+  let failed = null;
   const forget = link.listen((message) => {
-    if (message.event === "received" && message.transfer === transfer) {
+    if (message.event === "transfer_failed" && message.transfer === transfer) failed = new BoxError(message);
+    else if (message.event === "received" && message.transfer === transfer) {
       // The same place again means that a frame was lost: from there everything is wanted once more.
       if (message.offset > sent || message.offset === stored) sent = message.offset;
       stored = message.offset;
@@ -226,6 +228,7 @@ async function sendRest(link, { transfer, offset: begin = 0 }, bytes, progress, 
   progress(stored, bytes.length);
   try {
     while (stored < bytes.length) {
+      if (failed) throw failed;
       if (!client.open) throw new LinkLost("the connection was cut");
       if (signal?.aborted) {
         await client.request("done", { transfer, cancel: true });

@@ -96,22 +96,22 @@ class Link:
         try:
             taken = transfers is not None and await transfers.take(content)
         except CommandError as error:
-            await self._fail(content[0], error.answer["text"])
+            await self._fail(content[0], error.answer)
         except OSError as error:
             if not self.radio.open:
                 raise
-            await self._fail(content[0], "the flash memory refused: %s" % error)
+            await self._fail(content[0], {"code": "flash", "text": "the flash memory refused: %s" % error})
         except Exception as error:
             self.report(error)
-            await self._fail(content[0], "a mistake of the firmware, logged: %r" % error)
+            await self._fail(content[0], {"code": "internal", "text": "a mistake of the firmware, logged: %r" % error})
         else:
             if not taken:
                 await self._complain("data of the transfer %d, which is not open for sending" % content[0])
 
-    async def _fail(self, transfer: int, text: str) -> None:
+    async def _fail(self, transfer: int, error: dict) -> None:
         """An upload cannot go on; what it has stored stays."""
         self.parts["transfers"].fail(transfer)
-        await self.send({"event": "transfer_failed", "transfer": transfer, "text": text})
+        await self.send(dict(error, event="transfer_failed", transfer=transfer))
 
     async def _request(self, message: bytes) -> None:
         number = None

@@ -1,5 +1,6 @@
 """Commands that look after a wallbox: backup and restore, firmware, service, restart, factory reset."""
 
+import asyncio
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,11 @@ from installer.schema import shown
 from installer.terminal import Terminal
 
 GONE_TIMEOUT_S = 20.0
+# A session that has begun meanwhile ends first; nobody waits for hours at a terminal.
+RESTART_TIMEOUT_S = 60.0
+# Two tries of 5 minutes each, and their restarts.
+TRIAL_TIMEOUT_S = 720.0
+LOOK_S = 2.0
 _SECRETS = {
     "left_out": "the backup holds no secrets: those of the wallbox stay",
     "locked": "the secrets of the backup need its password: those of the wallbox stay",
@@ -85,15 +91,42 @@ def _change(now: object, then: object) -> str:
 
 
 async def firmware(box: Box, options: Namespace, terminal: Terminal) -> int:
-    """Send a firmware image; the wallbox verifies it (R29)."""
+    """Send a firmware, and wait until the wallbox keeps it or has gone back to the former one (R29)."""
     content = files.read(options.file)
     if not content:
-        raise UsageError(f"{options.file}: an empty file is not allowed; allowed: a firmware image")
+        raise UsageError(f"{options.file}: an empty file is not allowed; allowed: a container of a firmware")
     await box.be("expert")
+    before = box.client.hello["version"]
     with terminal.progress(options.file.name) as draw:
         answer = await box.client.upload("firmware", content, draw)
-    terminal.result(answer, [answer.get("text") or "the image was verified and taken"])
-    return EXIT_DONE
+    if options.no_wait or not answer["installed"]:
+        terminal.result(answer, [answer["text"]])
+        return EXIT_DONE if answer["installed"] else EXIT_NO
+    terminal.note(f"{answer['text']}; it was {before}")
+    try:
+        await box.client.gone(RESTART_TIMEOUT_S)
+    except TimeoutError:
+        raise LinkLost(f"the wallbox did not restart within {RESTART_TIMEOUT_S:g} s; does a car charge?") from None
+    box.forget_role()
+    end = await _proven(box)
+    kept = end["result"] == "committed"
+    version = (await box.ask("hello"))["version"]
+    line = f"firmware {version} has proven itself" if kept else f"firmware {version} runs again: {end['text']}"
+    terminal.result({**answer, "kept": kept, "reason": end["text"], "version": version}, [line])
+    return EXIT_DONE if kept else EXIT_NO
+
+
+async def _proven(box: Box) -> dict:
+    """How the update has ended; over the restarts of a firmware that is not healthy."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + TRIAL_TIMEOUT_S
+    while True:
+        found = (await box.ask("status"))["status"]["update"]
+        if found["state"] != "trial":
+            return found
+        if loop.time() > end:
+            raise LinkLost(f"the new firmware has not proven itself within {TRIAL_TIMEOUT_S:g} s")
+        await asyncio.sleep(LOOK_S)
 
 
 async def service(box: Box, options: Namespace, terminal: Terminal) -> int:
