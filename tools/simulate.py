@@ -28,6 +28,8 @@ BOARD = ROOT / "boards" / "simulator" / "run.py"
 # Firmware and plant together, in 64-bit words; the real device has less, but no plant to carry. A larger heap would
 # only make each garbage collection longer.
 HEAP = "8M"
+# With the slots of the flash, and what runs from them.
+SLOTS_HEAP = "16M"
 DEFAULT_CONTROL_PORT = 7061
 DEFAULT_WEB_PORT = 8061
 DEATH_GRACE_S = 1.0
@@ -82,6 +84,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-web", action="store_true", help="no web panel")
     parser.add_argument("--factory", action="store_true", help="start as delivered, wizard not complete")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep the flash image in DIR between runs")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="run this firmware, a container, from a slot")
     parser.add_argument("--settings", type=settings_file, metavar="FILE", help="settings of the first boot, JSON")
     parser.add_argument("--ocpp", type=backend_url, metavar="URL", help="OCPP backend")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="component tolerances and chance (0)")
@@ -120,12 +123,14 @@ def interpreter() -> str:
 
 def firmware_command(options: argparse.Namespace, rs485: str | None) -> list[str]:
     """The command line of the simulated board."""
-    command = [interpreter(), "-X", f"heapsize={HEAP}", str(BOARD), "--control", str(options.control)]
+    slots = options.image or (options.data and (options.data / "slots.bin").exists())
+    heap = SLOTS_HEAP if slots else HEAP
+    command = [interpreter(), "-X", f"heapsize={heap}", str(BOARD), "--control", str(options.control)]
     command += ["--seed", str(options.seed)]
     for flag in ("factory", "virtual"):
         if getattr(options, flag):
             command.append(f"--{flag}")
-    for name in ("data", "settings"):
+    for name in ("data", "image", "settings"):
         if getattr(options, name):
             command += [f"--{name}", str(getattr(options, name).absolute())]
     if options.speed != 1:
