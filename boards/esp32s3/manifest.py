@@ -8,3 +8,7 @@ require("neopixel")  # noqa: F821
 require("aioble-peripheral")  # noqa: F821
 require("aioble-server")  # noqa: F821
 require("aioble-security")  # noqa: F821
+# What runs first and starts a slot (docs/update.md), with the drivers that it needs.
+freeze("frozen")  # noqa: F821
+package("loader", base_path="../../firmware")  # noqa: F821
+package("hal", ("__init__.py", "pins.py", "nvs.py", "slots.py"), base_path=".")  # noqa: F821

@@ -1,0 +1,34 @@
+"""Starts the firmware of a slot; with neither slot whole it leaves the outputs safe and the service port open."""
+
+import sys
+
+import machine
+from micropython import const
+
+from hal import slots
+from loader import start
+
+# So long a firmware has until its own watchdog runs. It starts in two seconds.
+_START_MS = const(30_000)
+
+
+def run() -> None:
+    """Run the firmware until a reset; Ctrl-C at the service port ends it."""
+    if start.prepare(slots) is None:
+        print("neither slot holds a firmware; send one with tools/flash")
+        return
+    machine.WDT(timeout=_START_MS)
+    # The firmware in the slot brings its own drivers.
+    for name in list(sys.modules):
+        if name.split(".")[0] == "hal":
+            del sys.modules[name]
+    try:
+        __import__("boot")
+        __import__("main")
+    except Exception as error:
+        sys.print_exception(error)
+    # One that ends by itself has failed.
+    machine.reset()
+
+
+run()
