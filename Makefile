@@ -13,7 +13,7 @@ SEEDS ?= 20
 HOURS ?= 240
 ARGS ?=
 
-.PHONY: help csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
+.PHONY: help sign flash slot-image csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -51,6 +51,15 @@ run: setup ## start the wallbox on the simulator with its web panel (ARGS="--hel
 
 installer: setup ## the electrician's command line (ARGS="--help"; ARGS="wizard --passkey 123456")
 	@tools/wallbox $(ARGS)
+
+sign: setup ## sign firmware and make keys for it (ARGS="--help"; docs/update.md)
+	@PYTHONPATH=tools $(BIN)/python -m sign $(ARGS)
+
+flash: setup ## put a firmware into a wallbox at its service port (ARGS="--help")
+	@PYTHONPATH=tools $(BIN)/python -m flash $(ARGS)
+
+slot-image: setup ## a container of this source tree for the simulator (ARGS="--output new.wbx --version 0.2.0 --counter 2")
+	@$(BIN)/python tools/slot_image.py $(ARGS)
 
 csms: setup ## a central system for wallboxes (OCPP 1.6) with a web page; prints how to connect one (ARGS="--help")
 	@PYTHONPATH=tools $(BIN)/python -m central $(ARGS)

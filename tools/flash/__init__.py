@@ -1,0 +1,1 @@
+"""Puts a firmware into a slot over the service port (R29)."""
