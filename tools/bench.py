@@ -56,8 +56,17 @@ INSTALLER_BYTES = 10_800
 BACKEND_BYTES = 2_500
 # The task that chooses among the links, what it knows of three, nine more settings and who has told the time (R26).
 NETWORK_BYTES = 10_600
+# The task that knows whether an update may begin, and its part of the status (R29).
+UPDATE_BYTES = 3_200
 PARTS_BYTES = (
-    HEALTH_BYTES + RECORDER_BYTES + WAKE_BYTES + ENERGY_BYTES + INSTALLER_BYTES + BACKEND_BYTES + NETWORK_BYTES
+    HEALTH_BYTES
+    + RECORDER_BYTES
+    + WAKE_BYTES
+    + ENERGY_BYTES
+    + INSTALLER_BYTES
+    + BACKEND_BYTES
+    + NETWORK_BYTES
+    + UPDATE_BYTES
 )
 HEAP_BYTES = BASE_BYTES + PARTS_BYTES
 # While an app is connected that has used everything; an ESP32 without extra memory leaves 220 KB to a program.

@@ -40,6 +40,16 @@ class Record:
         self.version = ""
         self.reason = ""
 
+    @property
+    def over(self) -> bool:
+        """Whether the last update has ended, one way or the other."""
+        return self.ended != NOTHING
+
+    @property
+    def committed(self) -> bool:
+        """Whether it has ended well."""
+        return self.ended == COMMITTED
+
     def pack(self) -> bytes:
         """The record as at most 256 bytes."""
         # A character that the end would cut in two goes as a whole: only so is it read again.

@@ -177,6 +177,7 @@ class Ble:
 
     link = Link([])
     near = asyncio.Event()
+    on_air = True
 
     def configure(self, name, passkey, info):
         return
@@ -254,7 +255,20 @@ DEVICES = {
     "net": ("Net", Net),
     "watchdog": ("Watchdog", Port),
 }
-MODULES = {"flash": Flash, "clock": Clock, "system": System}
+
+
+class Slots:
+    """Started from elsewhere."""
+
+    SECTOR = 4096
+    SLOT_BYTES = 786_432
+
+    @staticmethod
+    def running():
+        return
+
+
+MODULES = {"flash": Flash, "clock": Clock, "system": System, "slots": Slots}
 
 
 def _provide(package) -> None:

@@ -110,8 +110,6 @@ class Image:
             receiver.close()
             raise self._told(error)
         self._receiver = None
-        if installed:
-            self._app.update.restart()
         answer = {"size": self.size, "sha256": self.sha256, "installed": installed, "version": receiver.version}
         answer["text"] = receiver.text()
         return answer

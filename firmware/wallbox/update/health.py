@@ -4,7 +4,6 @@ from time import ticks_diff
 
 from micropython import const
 
-from loader.record import COMMITTED
 from wallbox.protection.faults import (
     CATALOGUE,
     NO_CLOSE,
@@ -16,6 +15,7 @@ from wallbox.protection.faults import (
     WELD,
 )
 from wallbox.storage.store import Store
+from wallbox.update.service import IDLE, TRIAL, load_record
 
 # All must be well for so long without a break; a meter or a network may need longer and is not asked.
 _SOUND_MS = const(60_000)
@@ -104,10 +104,10 @@ class Health:
 
 async def run(app, update, slots, beat) -> None:
     """Prove the firmware if it is on trial, and log how the update ended; resets a firmware that is not healthy."""
-    if update.on_trial:
+    if update.state == TRIAL:
         await _prove(app, update, slots, beat)
     record = update.record
-    if record.ended == COMMITTED:
+    if record.committed:
         app.log.add("warning", "update", "committed", "firmware %s is healthy and stays" % record.version)
     else:
         text = "firmware %s was given up: %s" % (record.version, record.reason)
@@ -146,13 +146,15 @@ def _commit(update, slots):
     """Keep the firmware -> None, or why that was not possible."""
     from loader import start
 
-    record = start.read(slots)
+    record = load_record()
     record.commit(start.header(slots, update.slot).counter)
     try:
         slots.save(record.pack())
     except OSError as error:
         return "the flash memory refuses to keep it (%s)" % error
-    update.committed(record)
+    update.record = record
+    update.state = IDLE
+    Store.trial = False
     return None
 
 
