@@ -32,7 +32,7 @@ class Record:
 
     def __init__(self, good: int = 0, counter: int = 0):
         self.good = good
-        self.trial = None
+        self.trial: int | None = None
         self.tries = 0
         self.counter = counter
         self.ended = NOTHING
@@ -72,7 +72,8 @@ class Record:
 
     def commit(self, counter: int) -> None:
         """The firmware on trial is healthy: from now on it is the good one, and nothing older is accepted."""
-        self.good = self.trial
+        if self.trial is not None:
+            self.good = self.trial
         self.trial = None
         self.tries = 0
         self.counter = max(self.counter, counter)

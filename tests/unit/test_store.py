@@ -6,7 +6,7 @@ from binascii import crc32
 
 from storage_help import MOUNT, Flash, Log, cut_everywhere, noise, read, scratch, write
 
-from wallbox.storage.store import Store
+from wallbox.storage.store import Store, read_copy
 
 
 def copy(version, sequence, payload):
@@ -220,3 +220,37 @@ def test_a_power_cut_at_any_write_leaves_the_old_or_the_new_value_whole():
 
     cuts = cut_everywhere(prepare, run, check)
     assert cuts > 50, cuts
+
+
+def test_a_firmware_on_trial_leaves_the_value_that_the_former_one_reads():
+    folder = scratch("trial")
+    log = Log()
+    for value in (["old", 1], ["old", 2]):
+        Store(folder, "x", 1, log).save(value)
+    newer = Store(folder, "x", 2, log)
+    Store.trial = True
+    try:
+        assert newer.load() is None
+        for number in range(5):
+            newer.save({"new": number})
+            assert Store(folder, "x", 1, log).load() in (["old", 1], ["old", 2]), number
+            assert newer.load() == {"new": number}
+    finally:
+        Store.trial = False
+    # Once it stays both copies are its own.
+    for number in range(5, 8):
+        newer.save({"new": number})
+    assert Store(folder, "x", 1, log).load() is None and newer.load() == {"new": 7}
+
+
+def test_a_firmware_on_trial_that_keeps_the_form_takes_turns_as_ever():
+    folder = scratch("turns")
+    store = Store(folder, "x", 1, Log())
+    Store.trial = True
+    try:
+        for number in range(4):
+            store.save(number)
+            assert Store(folder, "x", 1, Log()).load() == number
+    finally:
+        Store.trial = False
+    assert read_copy(folder + "/x.0")[1] != read_copy(folder + "/x.1")[1]

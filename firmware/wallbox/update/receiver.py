@@ -116,7 +116,7 @@ class Receiver:
         if update.slot is None:
             return False
         record = load_record()
-        record.begin(self._slot, self.version)
+        record.begin(self._slot, self.writer.header.version)
         slots.save(record.pack())
         update.record = record
         update.state = RESTART

@@ -39,7 +39,7 @@ class Update:
         if self.state == TRIAL:
             return "this firmware has to prove itself first; try again in a few minutes"
         if self.state == RECEIVING:
-            return "an update is already being received, over %s" % self.receiver.source
+            return "an update is already being received, over %s" % self.receiver.source  # type: ignore
         if self.state == RESTART:
             return "an update is installed and waits for its restart"
         if self._app.session.active:
