@@ -106,28 +106,39 @@ def prepare(slots):
         return heads[slot] is not None
 
     loader.running = None
-    record = read(slots)
+    try:
+        kept = slots.load()
+    except OSError:
+        # It may be there all the same: nothing is written over it.
+        kept = None
+    record = None if kept is None else unpack(kept)
     if record is None:
         for slot in range(_SLOTS):
             is_sound(slot)
         record = rebuilt([heads[slot] for slot in range(_SLOTS)])
-        kept = b""
-    else:
-        kept = record.pack()
     good = record.good
     slot = choose(record, is_sound)
     if slot is None:
         return None
-    data = record.pack()
-    if data != kept:
-        try:
-            slots.save(data)
-        except OSError:
-            # A trial whose tries cannot be counted would never end.
-            if slot == record.trial and is_sound(good):
-                slot = good
+    # A trial whose tries cannot be counted would never end.
+    if not _kept(slots, record, kept) and slot == record.trial and is_sound(good):
+        slot = good
     mount(slots, slot, heads[slot].size)
     return slot
+
+
+def _kept(slots, record: Record, kept) -> bool:
+    """Keep the record unless it is what `kept` holds -> whether it is kept; `kept` None: nothing may be written."""
+    data = record.pack()
+    if data == kept:
+        return True
+    if kept is None:
+        return False
+    try:
+        slots.save(data)
+    except OSError:
+        return False
+    return True
 
 
 def mount(slots, slot: int, size: int) -> None:

@@ -1,5 +1,8 @@
 """Updates of the whole firmware: kept when healthy, else given up; whenever the supply fails, the box starts again."""
 
+import functools
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +24,7 @@ def firmware(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Ca
     """Return a function that makes the container of a version."""
     compiled = shared_folder("slot", slot_image.compile_into)
 
+    @functools.cache
     def make(version: str = NEW, counter: int = 2, change: Callable[[Path], None] | None = None) -> bytes:
         return slot_image.make(compiled, version, counter, change)
 
@@ -72,6 +76,10 @@ def test_a_firmware_sent_by_an_app_is_tried_and_kept_and_no_older_one_is_taken_t
     assert (state["slot"], state["state"], state["version"]) == ("b", "trial", NEW)
     app = expert(box)
     assert app.ask("hello")["version"] == NEW
+    # The report names what runs by the digest of the file that was sent.
+    app.ask("report", checks={"pe_mohm": 200})
+    report = json.loads(app.download("report"))
+    assert report["firmware"] == {"version": NEW, "sha256": hashlib.sha256(firmware()).hexdigest()}
     with pytest.raises(Exception, match="prove itself first"):
         app.put("firmware", old)
     app.disconnect()

@@ -174,3 +174,41 @@ def test_ctrl_c_leaves_the_firmware_for_the_service_port():
     except KeyboardInterrupt:
         return
     raise AssertionError("it was not left")
+
+
+def test_a_container_is_written_tried_and_kept_on_the_chips_own_flash():
+    from update_help import KEYS, container, content
+    from update_help import run as run_now
+
+    from loader import start
+    from wallbox.update.container import check
+    from wallbox.update.writer import Writer
+
+    _, esp32 = chip()
+    slots = s3_board.load("slots")
+    first = container(content(5_000, 1), board="wallbox-s3-1", version="1")
+    second = container(content(6_000, 2), board="wallbox-s3-1", version="2", counter=4)
+    for at in range(0, len(first), 4_096):
+        slots.write(0, at, first[at : at + 4_096])
+    started = []
+    mount, start.mount = start.mount, lambda _slots, slot, size: started.append((slot, size))
+    try:
+        assert start.prepare(slots) == 0
+        target = Writer(slots, 1, len(second), lambda header: check(header, slots, 1, KEYS))
+        run_now(target.write(second))
+        run_now(target.finish())
+        record = start.read(slots)
+        record.begin(1, "2")
+        slots.save(record.pack())
+        esp32.power_cut()
+        assert start.prepare(slots) == 1
+        record = start.read(slots)
+        assert (record.trial, record.tries) == (1, 1)
+        record.commit(4)
+        slots.save(record.pack())
+        esp32.power_cut()
+        assert start.prepare(slots) == 1
+    finally:
+        start.mount = mount
+    assert started == [(0, 5_000), (1, 6_000), (1, 6_000)]
+    assert (start.read(slots).good, start.read(slots).counter) == (1, 4)

@@ -181,6 +181,25 @@ def test_a_trial_whose_tries_cannot_be_counted_is_not_started():
         assert start.prepare(slots) == 1
 
 
+def test_a_record_that_cannot_be_read_is_not_written_over():
+    with Slots(), Mounts():
+        fill(0, "old")
+        fill(1, "new")
+        keep(good=1, counter=9)
+        load = slots.load
+
+        def fails():
+            raise OSError(5)
+
+        slots.load = fails
+        try:
+            # Nothing is known, and nothing can be counted: the newer one is not tried.
+            assert start.prepare(slots) == 0
+        finally:
+            slots.load = load
+        assert kept().counter == 9 and start.prepare(slots) == 1
+
+
 def test_a_damaged_record_is_as_good_as_none():
     record = records.Record(1, 7)
     record.begin(0, "1.2.3")

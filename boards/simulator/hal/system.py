@@ -4,6 +4,7 @@ import os
 
 from micropython import const
 
+import loader
 from plant import board
 from plant.board import FirmwareReset
 
@@ -43,9 +44,23 @@ def serial() -> str:
 def image():
     """Yield all of the firmware that runs, in blocks of up to 2 KB, always in the same order, for whoever hashes it.
 
-    A real board gives the bytes of its running slot; here it is path and content of each module.
+    It is what was sent as a file when it runs from a slot; from the source tree, path and content of each module.
     """
+    if loader.running is not None:
+        yield from _slot(loader.running)
+        return
     yield from _contents(__file__[: __file__.rindex(_HERE)], "firmware")
+
+
+def _slot(slot: int):
+    from hal import slots
+    from loader import start
+
+    end = slots.SECTOR + start.header(slots, slot).size
+    for at in range(0, end, _BLOCK_BYTES):
+        block = bytearray(min(_BLOCK_BYTES, end - at))
+        slots.read(slot, at, block)
+        yield block
 
 
 def _contents(root: str, path: str):

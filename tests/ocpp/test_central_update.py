@@ -8,6 +8,7 @@ import pytest
 import slot_image
 from csms import Csms
 from files import HANG, FileServers
+from test_firmware_management import SIGNED_STATUS, Maker, signed
 
 from simulator import Simulator
 
@@ -83,6 +84,22 @@ def test_a_firmware_that_was_given_up_is_told_as_failed_and_the_former_one_says_
     box.reset()
     csms.registered(since=mark)
     assert not csms.seen(STATUS, since=mark)
+
+
+def test_a_signed_order_tells_each_step_with_its_request(csms, station, servers, firmware, tmp_path):
+    maker = Maker(tmp_path)
+    path = tmp_path / "old.wbx"
+    path.write_bytes(firmware(OLD, 1))
+    settings = {"ocpp_certificates": {"manufacturer": maker.authority.ca.read_text()}}
+    station(settings=settings, options=("--ocpp", csms.url, "--image", str(path)))
+    csms.registered()
+    servers.files.served[NAME] = new = firmware(NEW, 2)
+    assert signed(csms, servers.http + NAME, maker.sign(new), maker.certificate) == {"status": "Accepted"}
+    end = csms.wait_for(SIGNED_STATUS, lambda payload: payload["status"] == "Installed", seconds=TRIAL_S)
+    assert end.payload["requestId"] == 5
+    told = [one.payload["status"] for one in csms.seen(SIGNED_STATUS)]
+    assert told[:4] == ["Downloading", "Downloaded", "SignatureVerified", "Installing"]
+    assert set(told[4:]) <= {"InstallRebooting", "Installed"}
 
 
 def test_an_end_that_nobody_was_there_to_hear_is_told_later(csms, box, servers, firmware):

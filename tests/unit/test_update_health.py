@@ -1,0 +1,126 @@
+"""What a firmware on trial is asked: what is wrong keeps it from being kept, what was wrong before does not."""
+
+from virtual_time import Record
+
+from wallbox.protection.faults import NO_CLOSE, PILOT_FEEDBACK, PILOT_LEVEL, RESIDUAL_CURRENT, STORAGE, WELD
+from wallbox.storage.store import Store
+from wallbox.update.health import Health
+
+
+class Faults:
+    def __init__(self, *active):
+        self.active = 0
+        for fault in active:
+            self.active |= 1 << fault
+
+    def is_active(self, fault):
+        return bool(self.active & 1 << fault)
+
+
+class Watch:
+    name = "meter"
+    restarts = 0
+    is_late = False
+
+    def late(self, _now):
+        return self.is_late
+
+
+class Rig:
+    """A healthy firmware; `health.ill()` is asked after something is changed."""
+
+    def __init__(self, *inherited):
+        self.watch = Watch()
+        self.entries = []
+        self.app = Record(
+            clock=Record(ticks_ms=lambda: 0),
+            supervisor=Record(watches=[self.watch]),
+            control=Record(late=7),
+            faults=Faults(*inherited),
+            snapshot=Record(starting=False, high_mv=12_000, low_mv=12_000, contactor_live=0, contactor_commanded=False),
+            ble=Record(on_air=True),
+            log=Record(since=lambda _sequence: self.entries, add=lambda *_, **__: None),
+            folder="/no-flash",
+            update=Record(record=Record(version="2")),
+        )
+        self.health = Health(self.app)
+        self.saved = []
+
+    def ill(self):
+        save = Store.save
+        Store.save = lambda _store, value: self.saved.append(value)
+        try:
+            return self.health.ill()
+        finally:
+            Store.save = save
+
+
+def test_a_healthy_firmware_writes_to_flash_once_and_is_well():
+    rig = Rig()
+    assert [rig.ill() for _ in range(3)] == [None, None, None]
+    assert rig.saved == ["2"]
+
+
+def test_a_task_that_is_late_or_was_restarted_is_named_and_may_recover():
+    rig = Rig()
+    rig.watch.is_late = True
+    assert rig.ill() == "task meter is late"
+    rig.watch.is_late = False
+    rig.watch.restarts = 1
+    assert "died" in rig.ill()
+    assert rig.ill() is None, "it has come back"
+
+
+def test_a_loop_that_is_late_now_and_then_is_well_and_one_that_is_late_again_and_again_is_not():
+    rig = Rig()
+    for late, well in ((3, True), (4, False), (0, True)):
+        rig.app.control.late += late
+        assert (rig.ill() is None) == well, late
+
+
+def test_faults_of_sensing_and_driving_count_unless_they_were_there_before():
+    for fault in (PILOT_FEEDBACK, PILOT_LEVEL, NO_CLOSE, WELD):
+        rig = Rig()
+        rig.app.faults = Faults(fault)
+        assert rig.ill(), fault
+        rig = Rig(fault)
+        assert rig.ill() is None, fault
+    rig = Rig()
+    rig.app.faults = Faults(RESIDUAL_CURRENT)
+    assert rig.ill() is None, "a car or the house may leak at any time"
+
+
+def test_what_is_measured_must_be_possible():
+    for name, value, word in (
+        ("high_mv", 14_000, "pilot"),
+        ("low_mv", -14_000, "pilot"),
+        ("high_mv", -13_600, "pilot"),
+        ("contactor_live", 1, "live"),
+        ("starting", True, "state"),
+    ):
+        rig = Rig()
+        setattr(rig.app.snapshot, name, value)
+        assert word in rig.ill(), name
+    rig = Rig()
+    rig.app.snapshot.contactor_live = 7
+    rig.app.snapshot.contactor_commanded = True
+    assert rig.ill() is None
+    # A weld of before is live without a command.
+    rig = Rig(WELD)
+    rig.app.snapshot.contactor_live = 1
+    assert rig.ill() is None
+
+
+def test_a_radio_that_is_silent_a_flash_that_refuses_and_settings_that_are_lost_count():
+    rig = Rig()
+    rig.app.ble.on_air = False
+    assert "radio" in rig.ill()
+    rig = Rig()
+    rig.app.faults = Faults(STORAGE)
+    assert rig.ill()
+    rig = Rig()
+    assert "refuses to write" in rig.health.ill(), "there is no such folder"
+    for text, well in (("settings: copy 0 damaged", False), ("cards: no", False), ("cars: copy 0 damaged", True)):
+        rig = Rig()
+        rig.entries.append({"code": "value_lost", "text": text})
+        assert (rig.ill() is None) == well, text
