@@ -121,6 +121,16 @@ def imported_module(source: Source, node: ast.ImportFrom) -> str:
     return ".".join([*base, *([node.module] if node.module else [])])
 
 
+def dotted(node: ast.expr) -> str:
+    """The dotted name that an expression is, empty for any other."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name) if dotted(value):
+            return f"{dotted(value)}.{name}"
+    return ""
+
+
 class Resolver(ast.NodeTransformer):
     """Puts numbers in the place of public constants, of this module and of those that it imports."""
 
@@ -136,6 +146,10 @@ class Resolver(ast.NodeTransformer):
         for node in ast.walk(self.source.tree):
             if isinstance(node, ast.ImportFrom):
                 self.look_at(node)
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name in self.table:
+                        self.modules[alias.asname or alias.name] = self.table[alias.name]
         drop_assignments(self.source.tree, self.own)
         self.visit(self.source.tree)
 
@@ -172,9 +186,9 @@ class Resolver(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802
         """Replace a constant that is read from an imported module."""
-        match node:
-            case ast.Attribute(value=ast.Name(id=module), attr=name) if name in self.modules.get(module, {}):
-                return ast.copy_location(ast.Constant(self.modules[module][name]), node)
+        module = dotted(node.value)
+        if node.attr in self.modules.get(module, {}):
+            return ast.copy_location(ast.Constant(self.modules[module][node.attr]), node)
         return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802

@@ -41,6 +41,22 @@ def test_a_constant_of_an_imported_module_becomes_its_number():
     assert text == "from house import limits\nprint(-6, limits.rows)"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["import limits\nprint(limits.LEAST)", "import limits as l\nprint(l.LEAST)", "import limits\nx.limits.LEAST"],
+)
+def test_a_constant_of_a_module_that_is_imported_as_a_whole_becomes_its_number(text: str):
+    kept = text.startswith("import limits\nx")
+    shown = resolved(main=text, limits="LEAST = const(-6)")
+    assert ("print(-6)" in shown) != kept and ("x.limits.LEAST" in shown) == kept
+
+
+def test_a_constant_of_a_dotted_module_becomes_its_number():
+    assert resolved(main="import house.limits\nprint(house.limits.LEAST)", house__limits="LEAST = const(7)") == (
+        "import house.limits\nprint(7)"
+    )
+
+
 def test_a_modules_own_public_constant_needs_no_name():
     assert resolved(main="A = const(1)\n_B = const(2)\nx = A | _B") == "_B = const(2)\nx = 1 | _B"
 
