@@ -71,7 +71,7 @@ def test_a_firmware_sent_by_an_app_is_tried_and_kept_and_no_older_one_is_taken_t
     answer = app.upload("firmware", firmware())
     assert answer["installed"] and answer["version"] == NEW and "restarts" in answer["text"]
     assert box.state()["update"]["state"] == "restart"
-    box.advance(5)
+    box.advance(8)
     state = box.state()["update"]
     assert (state["slot"], state["state"], state["version"]) == ("b", "trial", NEW)
     app = expert(box)

@@ -17,6 +17,9 @@ _MOST_RETRIES = const(20)
 _LONGEST_INTERVAL_S = const(86_400)
 # How often is looked whether a session has ended, a time has come or the clock is known. These may take days.
 _LOOK_MS = const(2_000)
+# What was told before a restart may take so long to be delivered.
+_HEARD_LOOK_MS = const(200)
+_HEARD_LOOKS = const(20)
 # A job that a restart has interrupted so often has perhaps caused it.
 _STARTS = const(3)
 
@@ -189,6 +192,7 @@ async def update(point, job, payload: dict, verifier=None, starts: int = 1) -> N
             if not installed:
                 place.discard()
         if installed:
+            await _heard(point)
             await point.reset(False)
             return
     _keep(point, None)
@@ -209,6 +213,14 @@ async def _fetch(point, job, payload: dict, verifier):
         download.place.discard()
         return None
     return download.place
+
+
+async def _heard(point) -> None:
+    """Give the central system a moment to hear what was told: a restart forgets it."""
+    for _ in range(_HEARD_LOOKS):
+        if not point.upkeep.messages:
+            return
+        await asyncio.sleep_ms(_HEARD_LOOK_MS)
 
 
 async def _free(point, job) -> None:

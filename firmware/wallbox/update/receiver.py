@@ -17,7 +17,7 @@ _SILENT_MS = const(120_000)
 _LOOK_MS = const(1_000)
 _LOOK_REST_MS = const(10_000)
 # Whoever sent the update hears of its end before the restart.
-_ANSWER_MS = const(2_000)
+_ANSWER_MS = const(5_000)
 _LIMIT = "update"
 _HOLD = "a firmware update is under way; charging goes on after it"
 _INSTALLED = "firmware %s is verified and in slot %s; the wallbox restarts into it and keeps it when it is healthy"
