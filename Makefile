@@ -12,8 +12,11 @@ JOBS ?= 2
 SEEDS ?= 20
 HOURS ?= 240
 ARGS ?=
+# A container of `make image` that `make run` and `make test` start in the place of the source tree.
+IMAGE ?=
+FROM_IMAGE = $(if $(IMAGE),--image "$(abspath $(IMAGE))")
 
-.PHONY: help sign flash slot-image csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
+.PHONY: help sign flash image csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,8 +49,8 @@ $(STAMPS)/micropython: requirements/micropython.txt tools/setup_micropython.py $
 setup-browser: ## find or install the browser of the panel's tests
 	@sh tools/setup_browser.sh
 
-run: setup ## start the wallbox on the simulator with its web panel (ARGS="--help" lists the options)
-	@$(BIN)/python tools/simulate.py $(ARGS)
+run: setup ## start the wallbox on the simulator with its web panel (ARGS="--help" lists the options; IMAGE=build/...wbx)
+	@$(BIN)/python tools/simulate.py $(FROM_IMAGE) $(ARGS)
 
 installer: setup ## the electrician's command line (ARGS="--help"; ARGS="wizard --passkey 123456")
 	@tools/wallbox $(ARGS)
@@ -58,8 +61,8 @@ sign: setup ## sign firmware and make keys for it (ARGS="--help"; docs/update.md
 flash: setup ## put a firmware into a wallbox at its service port (ARGS="--help")
 	@PYTHONPATH=tools $(BIN)/python -m flash $(ARGS)
 
-slot-image: setup ## a container of this source tree for the simulator (ARGS="--output new.wbx --version 0.2.0 --counter 2")
-	@$(BIN)/python tools/slot_image.py $(ARGS)
+image: setup ## make what is flashed, for each board, into build/ (ARGS="--help")
+	@$(BIN)/python tools/release.py $(ARGS)
 
 csms: setup ## a central system for wallboxes (OCPP 1.6) with a web page; prints how to connect one (ARGS="--help")
 	@PYTHONPATH=tools $(BIN)/python -m central $(ARGS)
@@ -67,8 +70,8 @@ csms: setup ## a central system for wallboxes (OCPP 1.6) with a web page; prints
 provision: setup ## give a wallbox its serial number, passkey, key and label (ARGS="--help")
 	@PYTHONPATH=tools $(BIN)/python -m provision $(ARGS)
 
-test: setup setup-browser lint ## lint, check types, run every test
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+test: setup setup-browser lint ## lint, check types, run every test (IMAGE=build/...wbx: on that image)
+	$(BIN)/python -m pytest -n $(JOBS) $(FROM_IMAGE) $(ARGS)
 
 simulate: setup ## boxes live through faults and power cuts in virtual time (SEEDS=20 HOURS=240), every step judged
 	@$(BIN)/python tools/campaign.py --seeds $(SEEDS) --hours $(HOURS) --jobs $(JOBS) $(ARGS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import image
 import pytest
 
+import simulator
 from simulator import MICROPYTHON, ROOT, RUN, Simulator
 
 UNIT_FOLDER = ROOT / "tests" / "unit"
@@ -17,6 +18,20 @@ UNIT_HEAP = "8M"
 UNIT_FILE_SECONDS = 240
 FILL_SECONDS = 120
 FAILED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the wallbox of every test be started from a container of `make image`."""
+    parser.addoption("--image", type=Path, help="container of the simulator's firmware (the source tree)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take over the container; an error when there is none."""
+    path = config.getoption("--image")
+    if path is not None:
+        if not path.is_file():
+            raise pytest.UsageError(f"--image: {path} is not there; allowed: a file that `make image` has made")
+        simulator.IMAGE = path.resolve()
 
 
 class UnitTestError(Exception):
@@ -172,8 +187,8 @@ def compiled(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Pa
     return shared_folder("compiled", image.compile_plain)
 
 
-@pytest.fixture
-def simulator(request: pytest.FixtureRequest, compiled: Path) -> Iterator[Callable[..., Simulator]]:
+@pytest.fixture(name="simulator")
+def start_simulator(request: pytest.FixtureRequest, compiled: Path) -> Iterator[Callable[..., Simulator]]:
     """Return a function that starts a Simulator with the given options; all are stopped when the test ends.
 
     When the test fails, the event log of each that still answers is shown with it.

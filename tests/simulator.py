@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MICROPYTHON = ROOT / ".venv" / "bin" / "micropython"
 RUN = "boards/simulator/run.py"
 
+# A container that every simulator starts from, see tests/conftest.py; None: the source tree.
+IMAGE: Path | None = None
+
 START_SECONDS = 20.0
 ANSWER_SECONDS = 120.0  # an `advance` over a day of virtual time is the longest answer
 STOP_SECONDS = 5.0
@@ -79,6 +82,8 @@ class Simulator:
             self._command += ["--data", str(data)]
         if rs485 is not None:
             self._command += ["--rs485", str(rs485)]
+        if IMAGE is not None and "--image" not in options:
+            self._command += ["--image", str(IMAGE)]
         self._command += options
         self._errors = Path(self._scratch.name) / "stderr"
         self._announced = threading.Event()

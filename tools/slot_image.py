@@ -1,15 +1,10 @@
-"""Makes the container of a firmware for the simulated board, out of the source tree or a changed copy of it.
+"""What lies in a slot: the firmware compiled and packed as ROMFS, and its container."""
 
-python tools/slot_image.py --output FILE [--version V] [--counter N]
-"""
-
-import argparse
 import contextlib
 import io
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +15,9 @@ from mpremote.romfs import make_romfs
 from sign import container, keys
 from sign.__main__ import MPY, built
 
-BOARD = "simulator"
+SIMULATOR = "simulator"
+# Name of a board's folder -> the board that its containers name.
+BOARDS = {"esp32s3": "wallbox-s3-1", SIMULATOR: SIMULATOR}
 # Run by name: not compiled with the modules, whose place they are beside.
 PROGRAMS = ("boot", "main")
 VERSION = re.compile(r'^VERSION = "(.*)"$', re.MULTILINE)
@@ -34,11 +31,15 @@ def version() -> str:
     return found[1]
 
 
-def compile_into(folder: Path) -> None:
-    """Fill a folder with the firmware as it lies in a slot."""
+def compile_into(folder: Path, board: str = SIMULATOR) -> None:
+    """Fill a folder with the firmware as it lies in a slot; the simulated board's drivers are not in it."""
     image.compile_firmware(folder)
     for program in PROGRAMS:
         compile_module(SOURCE / f"{program}.py", folder / f"{program}.mpy")
+    if board != SIMULATOR:
+        (folder / "hal").mkdir()
+        for path in sorted((image.ROOT / "boards" / board / "hal").glob("*.py")):
+            compile_module(path, folder / "hal" / f"{path.stem}.mpy")
 
 
 def compile_module(source: Path, target: Path) -> None:
@@ -47,42 +48,34 @@ def compile_module(source: Path, target: Path) -> None:
     subprocess.run(command, check=True)
 
 
+def name(folder: Path, version: str) -> None:
+    """Give compiled firmware another version."""
+    text = VERSION.sub(f'VERSION = "{version}"', (SOURCE / "wallbox" / "__init__.py").read_text())
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "__init__.py"
+        source.write_text(text)
+        compile_module(source, folder / "wallbox" / "__init__.mpy")
+
+
+def pack(folder: Path) -> bytes:
+    """The ROMFS image of a folder."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return make_romfs(str(folder), mpy_cross=False)
+
+
 def make(
-    compiled: Path, name: str, counter: int, change: Callable[[Path], None] | None = None, board: str = BOARD
+    compiled: Path, version: str, counter: int, change: Callable[[Path], None] | None = None, board: str = SIMULATOR
 ) -> bytes:
-    """The container of version `name`, signed with the development key.
+    """The container of a version, signed with the development key.
 
     `compiled` is a folder of `compile_into`; `change(folder)` may spoil the copy that is packed.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "rom"
         shutil.copytree(compiled, folder)
-        text = VERSION.sub(f'VERSION = "{name}"', (SOURCE / "wallbox" / "__init__.py").read_text())
-        source = Path(scratch) / "__init__.py"
-        source.write_text(text)
-        compile_module(source, folder / "wallbox" / "__init__.mpy")
+        name(folder, version)
         if change is not None:
             change(folder)
-        with contextlib.redirect_stdout(io.StringIO()):
-            romfs = make_romfs(str(folder), mpy_cross=False)
-    described = container.manifest(romfs, board, name, counter, MPY, built())
+        romfs = pack(folder)
+    described = container.manifest(romfs, board, version, counter, MPY, built())
     return container.pack(romfs, described, keys.DEVELOPMENT_NUMBER, keys.private(keys.DEVELOPMENT))
-
-
-def main() -> int:
-    """Write a container."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--version", default=version())
-    parser.add_argument("--counter", type=int, default=1)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        compiled = Path(scratch) / "compiled"
-        compile_into(compiled)
-        options.output.write_bytes(make(compiled, options.version, options.counter))
-    print(f"{options.output}: firmware {options.version} for {BOARD}, counter {options.counter}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

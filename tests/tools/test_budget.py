@@ -44,6 +44,11 @@ def test_an_image_that_fits_no_slot_is_told() -> None:
     assert missed(life(), image_bytes=BUDGET["flash"]["image_bytes"] + 1) == ["image of the firmware"]
 
 
+def test_the_board_collects_as_often_as_the_measure_does() -> None:
+    text = (budget.BOARD / "frozen" / "main.py").read_text()
+    assert f"_COLLECT_BYTES = const({BUDGET['heap']['collect_bytes']:_})" in text
+
+
 def test_the_firmware_keeps_to_it_for_an_hour() -> None:
     rows, lived = budget.measure(HOURS, second=False)
     assert [hour.hour for hour in lived.hours] == [0, 1]

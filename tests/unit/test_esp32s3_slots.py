@@ -164,6 +164,17 @@ def test_a_slot_is_started_with_drivers_of_its_own_and_what_ends_is_reset():
     assert started(0, ValueError("a mistake")) == wanted
 
 
+def test_garbage_is_collected_before_the_heap_is_full_of_holes():
+    import gc
+
+    before = gc.threshold()
+    try:
+        started(0)
+        assert gc.threshold() == 8_192, gc.threshold()
+    finally:
+        gc.threshold(before)
+
+
 def test_with_neither_slot_whole_nothing_is_started_and_nothing_reset():
     assert started(None) == []
 

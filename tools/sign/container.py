@@ -53,7 +53,8 @@ def pack(romfs: bytes, described: dict[str, Any], number: int, key: ec.EllipticC
     signed = MAGIC + len(text).to_bytes(LENGTH_BYTES, "big") + text + bytes((number,))
     if len(signed) + SIGNATURE_BYTES > SECTOR:
         raise ContainerError(f"the manifest has {len(text)} bytes; that is too much for a header")
-    r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
+    # Without chance (RFC 6979): the same image and key give the same container.
+    r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
     # Of the two that are right the wallbox takes the one with the smaller s.
     s = min(s, N - s)
     header = signed + r.to_bytes(HALF_BYTES, "big") + s.to_bytes(HALF_BYTES, "big")

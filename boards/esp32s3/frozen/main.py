@@ -1,5 +1,6 @@
 """Starts the firmware of a slot; with neither slot whole it leaves the outputs safe and the service port open."""
 
+import gc
 import sys
 
 import machine
@@ -10,6 +11,9 @@ from loader import start
 
 # So long a firmware has until its own watchdog runs. It starts in two seconds.
 _START_MS = const(30_000)
+# Garbage is collected after so many bytes, not when nothing is free any more: by then the heap is full of holes, and
+# has grown into what Wi-Fi and TLS need (docs/footprint.md).
+_COLLECT_BYTES = const(8_192)
 
 
 def run() -> None:
@@ -22,6 +26,7 @@ def run() -> None:
     for name in list(sys.modules):
         if name.split(".")[0] == "hal":
             del sys.modules[name]
+    gc.threshold(_COLLECT_BYTES)
     try:
         __import__("boot")
         __import__("main")

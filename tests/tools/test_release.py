@@ -1,0 +1,74 @@
+"""`make image`: the same sources give the same bytes, and what lies beside the image tells what is in it."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import release
+from image import ROOT
+
+from sign import container, keys
+
+SECONDS = 120
+
+
+def made(target: Path, *arguments: str, seed: str = "1") -> dict[str, bytes]:
+    environment = dict(os.environ, PYTHONHASHSEED=seed)
+    command = [sys.executable, str(ROOT / "tools" / "release.py"), "--target", str(target), *arguments]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    assert answer.returncode == 0, answer.stderr
+    return {path.name: path.read_bytes() for path in target.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return made(tmp_path_factory.mktemp("release"), "--version", "3.2.1", "--counter", "7")
+
+
+def test_the_same_sources_give_the_same_bytes(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert made(tmp_path, "--version", "3.2.1", "--counter", "7", seed="2") == files
+
+
+def test_each_board_has_a_container_signed_for_it(files: dict[str, bytes]) -> None:
+    for folder, board in release.BOARDS.items():
+        found = container.parse(files[f"wallbox-{folder}-3.2.1.wbx"])
+        container.verify(found, keys.public(keys.DEVELOPMENT))
+        assert (found.manifest["board"], found.manifest["version"], found.manifest["counter"]) == (board, "3.2.1", 7)
+        assert found.romfs == files[f"wallbox-{folder}-3.2.1.romfs"]
+
+
+def test_the_manifest_names_every_file_and_tool(files: dict[str, bytes]) -> None:
+    manifest = json.loads(files["wallbox-esp32s3-3.2.1.json"])
+    paths = [file["path"] for file in manifest["files"]]
+    assert {"boot.mpy", "main.mpy", "wallbox/app.mpy", "ocpp/charge_point.mpy", "hal/pilot.mpy"} <= set(paths)
+    assert not any(path.startswith("loader") for path in paths), "the loader is frozen into the interpreter"
+    romfs = files["wallbox-esp32s3-3.2.1.romfs"]
+    assert manifest["romfs"] == {"bytes": len(romfs), "sha256": hashlib.sha256(romfs).hexdigest()}
+    assert set(manifest["tools"]) == set(release.TOOLS)
+    assert all(len(file["sha256"]) == 64 and file["bytes"] > 0 for file in manifest["files"])
+
+
+def test_drivers_of_the_simulated_board_are_in_no_image(files: dict[str, bytes]) -> None:
+    manifest = json.loads(files["wallbox-simulator-3.2.1.json"])
+    assert not [file["path"] for file in manifest["files"] if file["path"].startswith(("hal", "plant"))]
+
+
+def test_the_bill_of_materials_names_parts_licences_and_the_image(files: dict[str, bytes]) -> None:
+    bill = json.loads(files["wallbox-esp32s3-3.2.1.cdx.json"])
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    product = bill["metadata"]["component"]
+    assert product["version"] == "3.2.1"
+    assert product["hashes"][0]["content"] == hashlib.sha256(files["wallbox-esp32s3-3.2.1.romfs"]).hexdigest()
+    parts = {part["name"]: part for part in bill["components"]}
+    assert set(parts) == {"umodbus", "micropython", "aioble"}
+    assert all(part["version"] and part["licenses"] for part in parts.values())
+    assert sorted(bill["dependencies"][0]["dependsOn"]) == sorted(part["bom-ref"] for part in parts.values())
+
+
+def test_a_key_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert release.main(["--target", str(tmp_path), "--board", "simulator", "--key", str(tmp_path / "none.pem")]) == 1
+    assert "none.pem" in capsys.readouterr().err
