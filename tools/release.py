@@ -1,7 +1,7 @@
 """Makes what is flashed, for each board: `make image`. The same sources give the same bytes, on every machine.
 
-Into build/, as wallbox-BOARD-VERSION: .wbx (a signed container, docs/update.md), .romfs (what is in it), .json (a manifest:
-each file with size and SHA-256, and the tools with their versions), .cdx.json (bill of materials, CycloneDX 1.6).
+Into build/, as wallbox-BOARD-VERSION: .wbx (a signed container, docs/update.md), .romfs (what is in it), .json (a
+manifest: each file with size and SHA-256, and the tools with their versions), .cdx.json (bill of materials, CycloneDX).
 """
 
 import argparse
