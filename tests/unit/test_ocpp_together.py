@@ -79,6 +79,31 @@ def test_who_cancels_the_caller_cancels_all():
     run(main)
 
 
+def test_a_cancel_that_comes_while_the_others_are_ending_is_not_lost():
+    async def main(time):
+        ended = []
+
+        async def slow():
+            try:
+                await asyncio.sleep(1_000_000)
+            finally:
+                await asyncio.sleep_ms(100)
+                ended.append("slow")
+
+        async def caller():
+            while True:
+                await together(after(10), slow())
+
+        task = asyncio.create_task(caller())
+        await asyncio.sleep_ms(50)
+        task.cancel()
+        await asyncio.sleep_ms(1_000)
+        # Its owner would wait for it for ever, and what it has cancelled first would do nothing any more.
+        assert task.done() and ended == ["slow"]
+
+    run(main)
+
+
 # -- the alarm -------------------------------------------------------------------------------------------
 
 

@@ -39,15 +39,35 @@ async def together(*coroutines, over=None) -> None:
 
 
 async def ended(*tasks) -> None:
-    """Cancel tasks, and return after every one of them has ended."""
+    """Cancel tasks, and return after every one of them has ended.
+
+    One that is cancelled meanwhile still waits for them, and then ends so: MicroPython hands a cancel on to the task
+    that is awaited, where it would be taken for the end of that one.
+    """
     for task in tasks:
         task.cancel()
-    for task in tasks:
+    over = asyncio.Event()
+    cancelled = None
+
+    async def wait():
         try:
-            await task
-        except asyncio.CancelledError:
-            # This is how a task of ours ends.
-            continue
+            for task in tasks:
+                try:
+                    await task
+                except asyncio.CancelledError:
+                    # This is how a task of ours ends.
+                    continue
+        finally:
+            over.set()
+
+    asyncio.create_task(wait())
+    while not over.is_set():
+        try:
+            await over.wait()
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 class Alarm:
