@@ -900,3 +900,74 @@ def test_a_thousand_transactions_offline_are_replayed_without_growth_of_the_heap
     heap = central.heap
     print("heap in use during the replay:", heap)
     assert len(heap) == 12 and max(heap[1:]) - min(heap[1:]) < 1000, heap
+
+
+# -- a heap without room for a file -----------------------------------------------------------------------
+
+
+def full_once(target, name):
+    """The next call of a method finds no room in the heap for the file that it opens."""
+    real = getattr(target, name)
+    state = [True]
+
+    def method(*arguments):
+        if state.pop() if state else False:
+            raise MemoryError("no room for a file")
+        return real(*arguments)
+
+    setattr(target, name, method)
+    return state
+
+
+def test_a_begin_or_end_that_finds_no_room_for_its_file_happens_once():
+    central = Central()
+
+    async def life(point):
+        transactions = point.transactions
+        spent = full_once(transactions.queue._tx, "extend")
+        transaction = transactions.begin(TAG, 1000)
+        assert not spent and transactions.current is transaction and not transaction.stored
+        await point.delivered()
+        spent = full_once(transactions.queue._tx, "extend")
+        transactions.end("Local", 2000, TAG, energy(2000))
+        assert not spent and transactions.current is None
+        await point.delivered()
+
+    point = boot(scratch("ocpp-full-file"), central, life)
+    assert len(central.transactions()) == 1 and len(central.of("StopTransaction")) == 1
+    assert [entry[2] for entry in point.log.entries].count("flash_refused") == 2
+
+
+def test_an_answer_whose_note_finds_no_room_for_its_file_is_heard_all_the_same():
+    central = Central()
+    central.status = "Blocked"
+
+    async def life(point):
+        transaction = point.transactions.begin(TAG, 1000)
+        spent = full_once(point.transactions.queue._store, "save")
+        await point.delivered()
+        assert not spent and transaction.transaction_id == 101 and transaction.refused == "Blocked"
+        assert point.refused == [(transaction, "Blocked")]
+        point.transactions.end("DeAuthorized", 1000)
+        await point.delivered()
+
+    boot(scratch("ocpp-full-note"), central, life)
+    assert len(central.transactions()) == 1
+
+
+def test_a_stop_that_flash_refused_while_offline_is_there_a_minute_later():
+    folder, central = scratch("ocpp-full-offline"), Central()
+
+    async def life(point):
+        point.transactions.begin(TAG, 1000)
+        await asyncio.sleep(5)
+        spent = full_once(point.transactions.queue._tx, "extend")
+        point.transactions.end("Local", 2000, TAG)
+        assert not spent and not point.transactions.queue.saved()
+        await asyncio.sleep(70)
+        assert point.transactions.queue.saved()
+
+    boot(folder, central, life, online=False)
+    boot(folder, central, settle, utc=NOON + 1000)
+    (_, _, stop), *others = central.transactions()
+    assert not others and (stop["reason"], stop["meterStop"], stop["idTag"]) == ("Local", 2000, TAG)

@@ -6,6 +6,7 @@ from time import ticks_add, ticks_diff
 
 from micropython import const
 
+from ocpp.queue import REFUSALS
 from ocpp.rare import borrow
 
 # transactionData in its compact form: with a stop's other fields it fits into a record of 1,000 bytes, and makes a
@@ -216,5 +217,5 @@ def _save(self) -> None:
         self._reset_reason = None
     try:
         self._store.save([transaction.number, transaction.meter_wh, self._reset_reason] + stamp)
-    except OSError as error:
+    except REFUSALS as error:
         self.queue.refused(error)

@@ -40,11 +40,14 @@ DRIFT_S = const(120)
 _MARKS_A_BOOT = const(4)
 _RECORD_BYTES = const(1000)
 _ENOENT = const(2)
+_ENOMEM = const(12)
 _KINDS = ("start", "values", "stop", "mark")
 _START = const(0)
 _VALUES = const(1)
 _STOP = const(2)
 _MARK = const(3)
+# To open a file takes room in the heap: without it nothing is written, as when flash refuses.
+REFUSALS = (OSError, MemoryError)
 # No record of this boot carries a time yet.
 _UNTOLD = False
 
@@ -299,9 +302,9 @@ class Queue(Rare):
             wrote = self._tx.write()
             if values:
                 wrote = self._values.write() or wrote
-        except OSError as error:
+        except REFUSALS as error:
             self.refused(error)
-            raise
+            raise error if isinstance(error, OSError) else OSError(_ENOMEM)
         if wrote:
             self._works()
             self._tell_lost()
@@ -346,7 +349,7 @@ class Queue(Rare):
         self._ceiling = self.last + _NUMBERS_A_SAVE
         try:
             self._store.save([self._done, self._box, self._ceiling, self._boot, self.note])
-        except OSError as error:
+        except REFUSALS as error:
             self.refused(error)
 
     # Reading
@@ -402,7 +405,7 @@ class Queue(Rare):
         try:
             self._tx.trim()
             self._values.trim()
-        except OSError as error:
+        except REFUSALS as error:
             self.refused(error)
 
     def keep(self, note: list) -> None:

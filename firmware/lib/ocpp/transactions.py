@@ -13,8 +13,13 @@ a page and 45 ms an erase (tools/flash_time.py) begin or end keep the chip for 5
 
 from time import ticks_diff
 
+from micropython import const
+
 from ocpp.queue import Queue
 from ocpp.rare import Rare, borrow
+
+# What flash has refused is tried again after this long while nothing else is written.
+_AGAIN_MS = const(60_000)
 
 
 class Transactions(Rare):
@@ -78,6 +83,12 @@ class Transactions(Rare):
             self.queue.flush()
         self._turn.wake()
 
+    def _kept(self):
+        """Bring to flash what it has refused of starts and stops -> ms until it is to be tried again, if ever."""
+        if not self.queue.saved():
+            self.queue.flush()
+        return None if self.queue.saved() else _AGAIN_MS
+
     async def _step(self):
         """Deliver the next message -> ms until the one after it may leave, None when only news let it."""
         if self.queue.uncounted and self.queue.count():
@@ -87,6 +98,8 @@ class Transactions(Rare):
             if left_ms > 0:
                 return left_ms
             self._until = None
-        if not self._point.online or self.queue.head() is None:
+        if not self._point.online:
+            return self._kept()
+        if self.queue.head() is None:
             return None
         return await borrow("delivery").deliver(self)
