@@ -41,6 +41,7 @@ def use(point):
     Certificates(point.folder, point.log).add_root("c", b"root of A", True)
     assert point.change_availability(0, False) == "Accepted"
     point.stores("ocpp_upkeep").save(["of A"])
+    point.stores("ocpp_time").save(UTC_S)
     point.transactions.begin(GUEST, 1000)
     point.transactions.end("Local", 2000)
     point.transactions.begin(HIS, 2000)
@@ -65,6 +66,7 @@ def left(point):
             ("root", Certificates(point.folder, point.log).roots("c")),
             ("availability", not point.operative),
             ("update", point.stores("ocpp_upkeep").load()),
+            ("time", point.stores("ocpp_time").load()),
             ("transaction", point.transactions.interrupted()),
             ("messages", point.transactions.queue.head()),
         )
@@ -73,7 +75,7 @@ def left(point):
 
 
 ALL = ["list", "cache", "profile", "reservation", "key", "keys", "credentials"]
-ALL += ["root", "availability", "update", "transaction", "messages"]
+ALL += ["root", "availability", "update", "time", "transaction", "messages"]
 
 
 def test_another_central_system_inherits_nothing_and_the_log_says_so_once():
@@ -101,7 +103,7 @@ def test_another_central_system_inherits_nothing_and_the_log_says_so_once():
 def test_another_identity_or_host_is_another_central_system_and_another_scheme_port_or_path_is_not():
     place = Place(scratch("owner-same"))
     use(place.made(A))
-    for url in ("wss://a.example:8443/ocpp", "ws://A.EXAMPLE/other/path?x=1", "WSS://user:word@a.example"):
+    for url in ("wss://a.example:8443/ocpp", "ws://A.EXAMPLE/other/path?x=1", "ws://a.example.:80", "WSS://user:word@a.example"):
         assert left(place.made(dict(A, url=url))) == ALL, url
     # With this one no connection can be made.
     assert left(place.made(dict(A, url="http://b.example"))) == ALL

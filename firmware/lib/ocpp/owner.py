@@ -2,7 +2,7 @@
 
 Borrowed when a charge point is made. The store `ocpp_owner` keeps [host of the address, identity], and while data are
 being dropped also how many messages were not delivered: then it is done again after a power cut. Scheme, port and path
-of an address make no other central system.
+of an address make no other central system, and neither do capitals or the dot at the end of a whole name.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ _LIST = "ocpp_profiles"
 # Messages, then idTags, in the folder.
 _QUEUES = ("otx", "omv")
 _FILES = _QUEUES + ("otags", "ocache")
-_STORES = (_LIST, "ocpp_reservation", "ocpp_point", "ocpp_run", "ocpp_upkeep", "ocpp_link", "ocpp_queue")
+# The time that it has told is among them, as one of its mistakes would lock out the certificates of the next.
+_STORES = (_LIST, "ocpp_reservation", "ocpp_point", "ocpp_run", "ocpp_upkeep", "ocpp_link", "ocpp_time", "ocpp_queue")
 _PROFILE = "ocpp_profile%d"
 # Kind of a record in `queue` that is no message, and where a record's kind stands.
 _MARK = const(3)
@@ -35,7 +36,7 @@ def _named(target: dict):
     """[host, identity], None for an address that no connection can be made with."""
     url = borrow("url")
     try:
-        return [url.parse(target["url"], ("ws", "wss")).host.lower(), target["identity"]]
+        return [url.parse(target["url"], ("ws", "wss")).host.lower().rstrip("."), target["identity"]]
     except url.UrlError:
         return None
 
