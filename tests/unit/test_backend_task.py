@@ -124,3 +124,24 @@ def test_what_is_let_go_decides_no_card_any_more_and_ends_its_transaction():
 
     asyncio.run(steps())
     assert happened == ["Other", (False, "was refused: the backend begins anew")], happened
+
+
+def test_a_session_whose_transaction_finds_no_room_begins_it_with_the_next_change():
+    found = []
+    full = [MemoryError("no room")]
+
+    def session_began(id_tag):
+        if full:
+            raise full.pop()
+        found.append(id_tag)
+        point.transactions.current = id_tag
+
+    failed = []
+    point = Record(session_began=session_began, transactions=Record(current=None), failed=failed.append)
+    session = Record(active=True, recorded=True, authorised=True, id_tag="A")
+    wiring = Half(Record(session=session, log=Log()), point)
+    wiring.station = Record(began=lambda: None)
+    wiring._missed = False
+    for tries in ([], ["A"], ["A"]):
+        wiring._take_up()
+        assert found == tries and len(failed) == 1

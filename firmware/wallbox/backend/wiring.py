@@ -166,4 +166,8 @@ class Wiring:
         session = self._app.session
         runs = session.active and session.recorded and session.authorised
         if runs and self.point.transactions.current is None and not self._missed:
-            self._begin()
+            try:
+                self._begin()
+            except MemoryError as error:
+                # It is tried again with the next change; raised here, it would end the charge point and its link.
+                self.point.failed(error)
