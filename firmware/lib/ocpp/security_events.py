@@ -166,7 +166,8 @@ async def _deliver(self) -> int:
     try:
         await self.point.call("SecurityEventNotification", _payload(self, record))
     except NotConnected:
-        return LOOK_S
+        # The link may be there all the same, without room in the heap for what was to be sent.
+        return RETRY_S
     except (CallError, CallTimeout) as error:
         if _stays(self, record, error):
             return _later_s(self)
