@@ -103,7 +103,12 @@ def test_another_central_system_inherits_nothing_and_the_log_says_so_once():
 def test_another_identity_or_host_is_another_central_system_and_another_scheme_port_or_path_is_not():
     place = Place(scratch("owner-same"))
     use(place.made(A))
-    for url in ("wss://a.example:8443/ocpp", "ws://A.EXAMPLE/other/path?x=1", "ws://a.example.:80", "WSS://user:word@a.example"):
+    for url in (
+        "wss://a.example:8443/ocpp",
+        "ws://A.EXAMPLE/other/path?x=1",
+        "ws://a.example.:80",
+        "WSS://user:word@a.example",
+    ):
         assert left(place.made(dict(A, url=url))) == ALL, url
     # With this one no connection can be made.
     assert left(place.made(dict(A, url="http://b.example"))) == ALL

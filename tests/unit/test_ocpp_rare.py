@@ -151,3 +151,123 @@ def test_a_connection_without_room_for_a_good_bye_is_cut():
 
     asyncio.run(steps())
     assert streams.gone and socket.code == 1000 and streams.written == b""
+
+
+class FullOnce:
+    """A method that finds no room in the heap once, before it does anything."""
+
+    def __init__(self, thing, name):
+        self._real = getattr(thing, name)
+        self.calls = 0
+        setattr(thing, name, self._call)
+
+    def _call(self, *arguments, **named):
+        self.calls += 1
+        if self.calls == 1:
+            raise MemoryError("no room")
+        return self._real(*arguments, **named)
+
+
+def test_profiles_follow_a_transaction_whose_begin_or_end_had_no_room_for_them():
+    rig = Rig("full-profiles")
+    period = {"startPeriod": 0, "limit": 10}, {"startPeriod": 60, "limit": 8}
+    profile = {
+        "chargingProfileId": 1,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": list(period)},
+    }
+
+    async def steps():
+        await asyncio.sleep(1)
+        point = rig.point
+        assert point.charging.set(1, profile) == "Accepted"
+        FullOnce(point.charging, "transaction_began")
+        try:
+            rig.station.begin(TAG)
+        except MemoryError:
+            pass
+        await asyncio.sleep(20)
+        point.station_changed()
+        current = point.transactions.current
+        assert current is not None and point.charging.transaction is current
+        assert point.charging.elapsed_s(rig.clock.uptime_s()) == 20
+        assert (
+            point.charging.set(1, dict(profile, chargingProfileId=2, chargingProfilePurpose="TxProfile")) == "Accepted"
+        )
+        await asyncio.sleep(5)
+        FullOnce(point.charging, "transaction_ended")
+        rig.station.finish("EVDisconnected")
+        point.station_changed()
+        assert point.charging.transaction is None and len(point.charging.profiles) == 1
+        await asyncio.sleep(5)
+
+    rig.run(steps())
+    assert [stop["reason"] for stop in rig.called("StopTransaction")] == ["EVDisconnected"]
+
+
+def test_a_log_without_room_for_an_error_ends_nothing():
+    rig = Rig("full-log")
+
+    async def steps():
+        await asyncio.sleep(1)
+        FullOnce(rig.log, "add")
+        rig.point.failed(ValueError("unexpected"))
+        rig.point.failed(ValueError("later"))
+
+    rig.run(steps())
+    assert rig.log.codes().count("failed") == 1
+
+
+def test_a_profile_that_was_put_off_is_kept_over_a_reset_though_there_is_no_room_for_what_comes_before_it():
+    rig = Rig("full-reset-profile")
+
+    def profile(limit):
+        return {
+            "chargingProfileId": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "ChargePointMaxProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": {
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+            },
+        }
+
+    async def steps():
+        await asyncio.sleep(1)
+        for limit in (10, 6):
+            assert rig.point.charging.set(0, profile(limit)) == "Accepted"
+        assert rig.point.charging.unsaved
+        with NoRoom(rare, "edges"):
+            await rig.point.reset(True)
+        assert not rig.point.charging.unsaved
+
+    rig.run(steps())
+    assert rig.told("reset") == [("reset", True)]
+
+
+def test_an_event_that_could_not_be_sent_over_a_link_that_lives_is_sent_again_within_minutes():
+    from ocpp.errors import NotConnected
+
+    rig = Rig("full-send")
+
+    async def steps():
+        await asyncio.sleep(100)
+        real = rig.point.call
+        left = [1]
+
+        async def call(action, *arguments, **named):
+            if action == "SecurityEventNotification" and left:
+                left.pop()
+                # What a link raises that had no room in the heap for a message.
+                raise NotConnected("not sent")
+            return await real(action, *arguments, **named)
+
+        rig.point.call = call
+        rig.point.security.event("MemoryExhaustion")
+        await asyncio.sleep(300)
+
+    rig.run(steps())
+    assert "MemoryExhaustion" in [event["type"] for event in rig.called("SecurityEventNotification")]

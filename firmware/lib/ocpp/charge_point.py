@@ -147,7 +147,11 @@ service registered time_set change_availability come_due reset
         except MemoryError:
             # Nothing else can be said either.
             text = "the heap is full"
-        self.log.add("error", "ocpp", "failed", text)
+        try:
+            self.log.add("error", "ocpp", "failed", text)
+        except MemoryError:
+            # Nobody is left to tell, and whoever has failed has to go on.
+            return
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -190,6 +194,7 @@ service registered time_set change_availability come_due reset
         try:
             if self._ending is not None:
                 self.end_transaction(*self._ending)
+            self._tell_profiles()
             if not self.station.session_active():
                 self._look_after_session()
         except MemoryError as error:
@@ -212,7 +217,7 @@ service registered time_set change_availability come_due reset
             self.station.keep_energy()
             data = self.metering.data(("StopTxnSampledData", "StopTxnAlignedData"), "Transaction.End")
             self.transactions.end(reason, self.station.energy_wh(), id_tag, data)
-            self.charging.transaction_ended()
+        self._tell_profiles()
         self._ending = None
 
     def session_ended(self, reason: str, id_tag=None) -> None:
@@ -224,6 +229,14 @@ service registered time_set change_availability come_due reset
         self.station_changed()
         if self._settled is not None:
             self._settled.set()
+
+    def _tell_profiles(self) -> None:
+        """Have the profiles of the transaction that runs in force, whatever has kept them from it at its begin or end."""
+        current = self.transactions.current
+        if current is None and self.charging.transaction is not None:
+            self.charging.transaction_ended()
+        elif current is not self.charging.transaction:
+            self.charging.transaction_began(current, self.clock.uptime_s() - current.stamp[1])
 
     # -- profiles ------------------------------------------------------------------------------------
 

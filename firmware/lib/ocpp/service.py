@@ -84,6 +84,10 @@ async def reset(self, hard: bool) -> None:
     except MemoryError as error:
         # One reason more to restart.
         self.failed(error)
+    try:
+        borrow("profiles").save(self.charging)
+    except MemoryError as error:
+        self.failed(error)
     await self.station.reset(hard)
 
 
@@ -102,4 +106,3 @@ async def _prepare(self, hard: bool) -> None:
     if not hard:
         await self.transactions.delivered(_DELIVERY_S * 1000)
     await self.link.leave()
-    borrow("profiles").save(self.charging)
