@@ -231,7 +231,7 @@ service registered time_set change_availability come_due reset
             self._settled.set()
 
     def _tell_profiles(self) -> None:
-        """Have the profiles of the transaction that runs in force, whatever has kept them from it at its begin or end."""
+        """Have the profiles of the running transaction in force, whatever has kept them from it."""
         current = self.transactions.current
         if current is None and self.charging.transaction is not None:
             self.charging.transaction_ended()
