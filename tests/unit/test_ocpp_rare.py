@@ -153,6 +153,31 @@ def test_a_connection_without_room_for_a_good_bye_is_cut():
     assert streams.gone and socket.code == 1000 and streams.written == b""
 
 
+def test_a_message_that_finds_no_room_for_its_second_piece_ends_the_connection():
+    from ocpp import websocket
+
+    socket, streams, _time = opened()
+    real = websocket._masked
+
+    def full(data, mask):
+        if streams.written:
+            raise MemoryError("no room for a piece")
+        return real(data, mask)
+
+    async def steps():
+        websocket._masked = full
+        try:
+            await socket.send("x" * 2_000)
+        except MemoryError:
+            pass
+        finally:
+            websocket._masked = real
+
+    asyncio.run(steps())
+    # What followed would be taken for the rest of it.
+    assert 1_000 < len(streams.written) < 2_000 and socket.code == 1006 and streams.gone
+
+
 class FullOnce:
     """A method that finds no room in the heap once, before it does anything."""
 

@@ -142,7 +142,7 @@ class WebSocket:
                 raise Closed(ABNORMAL, self.reason)
             finally:
                 if self._pipe.torn and self.code is None:
-                    # Cancelled amid a frame: whatever followed would be taken for the rest of it.
+                    # Given up amid a frame: whatever followed would be taken for the rest of it.
                     await self._end(ABNORMAL, "sending was given up")
 
     async def _write(self, opcode: int, data) -> None:
@@ -159,6 +159,8 @@ class WebSocket:
         head += mask + _masked(view[:_PIECE_BYTES], mask)
         await self._pipe.write(head)
         for start in range(_PIECE_BYTES, size, _PIECE_BYTES):
+            # For lack of room in the heap, too, a frame may end here.
+            self._pipe.torn = True
             await self._pipe.write(_masked(view[start : start + _PIECE_BYTES], mask))
 
     # -- receiving -----------------------------------------------------------------------------------
