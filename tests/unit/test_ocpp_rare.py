@@ -296,3 +296,21 @@ def test_an_event_that_could_not_be_sent_over_a_link_that_lives_is_sent_again_wi
 
     rig.run(steps())
     assert "MemoryExhaustion" in [event["type"] for event in rig.called("SecurityEventNotification")]
+
+
+def test_a_refused_card_is_stopped_though_there_was_no_room_for_that_as_the_refusal_came():
+    rig = Rig("full-refused", StopTransactionOnInvalidId=True)
+    rig.central.answers["StartTransaction"] = {"transactionId": 7, "idTagInfo": {"status": "Blocked"}}
+
+    async def steps():
+        await asyncio.sleep(1)
+        rig.station.begin(TAG)
+        with NoRoom(rare, "sessions") as heap:
+            await asyncio.sleep(5)
+            assert heap.tries and rig.told("stop") == []
+        await asyncio.sleep(30)
+
+    rig.run(steps())
+    assert rig.told("stop") == [("stop", "DeAuthorized", None)]
+    assert [stop["reason"] for stop in rig.called("StopTransaction")] == ["DeAuthorized"]
+    assert len(rig.called("StartTransaction")) == 1

@@ -182,8 +182,7 @@ def _started(self, number: int, record: list, transaction_id: int, info: dict) -
         transaction.authorised = info["status"] == "Accepted"
         transaction.refused = None if transaction.authorised else info["status"]
         self._tell()
-        if not transaction.authorised:
-            self._point.transaction_refused(transaction, info["status"])
+        self.heed()
     self._point.auth.learn(record[3], info)
 
 

@@ -6,7 +6,7 @@ class Transaction:
 
     `number` is local and rising, `transaction_id` the central system's (None before its answer, -1 when it never
     answered), `stored` whether the start is on flash, `authorised` None, True or False after the central system's
-    word, `refused` the status with which it refused.
+    word, `refused` the status with which it refused, `heeded` whether the point has drawn the consequence.
     """
 
     def __init__(self, number: int, stamp: list, id_tag: str, meter_start_wh: int):
@@ -20,6 +20,7 @@ class Transaction:
         self.reservation_id = None
         self.authorised = None
         self.refused = None
+        self.heeded = False
         self.stored = True
         # transactionData: the entry of the begin as JSON, and those that came since.
         self.begin_data: str | None = None

@@ -83,6 +83,13 @@ class Transactions(Rare):
             self.queue.flush()
         self._turn.wake()
 
+    def heed(self) -> None:
+        """Have the point draw the consequence of the running transaction's refusal, once; again where it found no room."""
+        transaction = self.current
+        if transaction is not None and transaction.refused and not transaction.heeded:
+            self._point.transaction_refused(transaction, transaction.refused)
+            transaction.heeded = True
+
     def _kept(self):
         """Bring to flash what it has refused of starts and stops -> ms until it is to be tried again, if ever."""
         if not self.queue.saved():
@@ -91,6 +98,7 @@ class Transactions(Rare):
 
     async def _step(self):
         """Deliver the next message -> ms until the one after it may leave, None when only news let it."""
+        self.heed()
         if self.queue.uncounted and self.queue.count():
             return 0
         if self._until is not None:
