@@ -5,8 +5,10 @@ import asyncio
 from storage_help import scratch
 from virtual_time import Log, Record
 
+from journal import Journal
 from wallbox.backend.backend import Backend
 from wallbox.backend.wiring import Wiring
+from wallbox.installer.commands_upkeep import COMMANDS
 from wallbox.storage.store import Store
 
 
@@ -145,3 +147,25 @@ def test_a_session_whose_transaction_finds_no_room_begins_it_with_the_next_chang
     for tries in ([], ["A"], ["A"]):
         wiring._take_up()
         assert found == tries and len(failed) == 1
+
+
+def test_what_waits_for_flash_is_kept_before_the_installer_restarts_the_box_and_nothing_stops_the_restart():
+    calls = []
+    box = app("restart", "")
+    box.backend = Backend(box)
+    box.snapshot = Record(contactor_commanded=False)
+    box.clock = Record(utc_iso=lambda: None, uptime_s=lambda: 0)
+    box.security = Journal(box.folder, "security")
+    box.restart = calls.append
+
+    def keep():
+        calls.append("kept")
+        raise MemoryError("no room")
+
+    link = Record(app=box, role="owner", after=None)
+    for point in (None, Record(keep=keep, failed=lambda error: calls.append(error.args))):
+        box.backend.wiring = point and Record(point=point)
+        COMMANDS["restart"][1](link, {"confirm": True})
+        link.after()
+    restart = "restart by installer"
+    assert calls == [restart, "kept", ("no room",), restart]

@@ -268,6 +268,10 @@ def test_a_profile_that_was_put_off_is_kept_over_a_reset_though_there_is_no_room
         with NoRoom(rare, "edges"):
             await rig.point.reset(True)
         assert not rig.point.charging.unsaved
+        # The owner may restart the box, too.
+        assert rig.point.charging.set(0, profile(7)) == "Accepted" and rig.point.charging.unsaved
+        rig.point.keep()
+        assert not rig.point.charging.unsaved
 
     rig.run(steps())
     assert rig.told("reset") == [("reset", True)]

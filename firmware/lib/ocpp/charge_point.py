@@ -164,7 +164,12 @@ service registered time_set change_availability come_due reset
         finally:
             for task in self._tasks:
                 task.cancel()
-            borrow("profiles").save(self.charging)
+            self.keep()
+
+    def keep(self) -> None:
+        """Write what waits for flash: the host calls it before a restart of its own."""
+        self.transactions.queue.flush()
+        borrow("profiles").save(self.charging)
 
     def link_changed(self) -> None:
         """The link came, went, or was registered."""

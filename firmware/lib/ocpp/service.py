@@ -85,7 +85,7 @@ async def reset(self, hard: bool) -> None:
         # One reason more to restart.
         self.failed(error)
     try:
-        borrow("profiles").save(self.charging)
+        self.keep()
     except MemoryError as error:
         self.failed(error)
     await self.station.reset(hard)

@@ -84,7 +84,7 @@ class Transactions(Rare):
         self._turn.wake()
 
     def heed(self) -> None:
-        """Have the point draw the consequence of the running transaction's refusal, once; again where it found no room."""
+        """Have the point draw the consequence of the refusal of the running transaction, until it had room for that."""
         transaction = self.current
         if transaction is not None and transaction.refused and not transaction.heeded:
             self._point.transaction_refused(transaction, transaction.refused)

@@ -62,6 +62,15 @@ class Backend:
             # A full heap, or a mistake: whoever keeps the session has to go on.
             self.wiring.point.failed(error)
 
+    def keep(self) -> None:
+        """Bring to flash what waits for it, since the box is about to restart; an error is logged."""
+        if self.wiring is None:
+            return
+        try:
+            self.wiring.point.keep()
+        except Exception as error:
+            self.wiring.point.failed(error)
+
     def refusal(self, id_tag: str):
         """Why the box itself may not permit a session of `id_tag` now, in words, or None."""
         return None if self.wiring is None else self.wiring.point.refusal(id_tag)

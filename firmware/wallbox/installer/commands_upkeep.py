@@ -31,7 +31,12 @@ def _restart(link, arguments):
     app = link.app
     app.log.add("info", "installer", "restart", "the %s restarts the wallbox" % link.role)
     SecurityLog(app).add("restart", link.role, "ok")
-    link.after = lambda: app.restart("restart by installer")
+
+    def restart():
+        app.backend.keep()
+        app.restart("restart by installer")
+
+    link.after = restart
 
 
 def _factory_reset(link, arguments):
