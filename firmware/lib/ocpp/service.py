@@ -4,8 +4,6 @@ import asyncio
 
 from micropython import const
 
-from ocpp.rare import borrow
-
 # A heartbeat comes once a day at least, whatever the central system asks for (4.6).
 _DAY_S = const(86_400)
 # A soft reset waits so long for its StopTransaction to be delivered.
