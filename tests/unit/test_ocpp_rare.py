@@ -318,3 +318,16 @@ def test_a_refused_card_is_stopped_though_there_was_no_room_for_that_as_the_refu
     assert rig.told("stop") == [("stop", "DeAuthorized", None)]
     assert [stop["reason"] for stop in rig.called("StopTransaction")] == ["DeAuthorized"]
     assert len(rig.called("StartTransaction")) == 1
+
+
+def test_a_ping_that_found_no_room_is_sent_later_and_costs_no_link():
+    rig = Rig("full-ping", WebSocketPingInterval=16)
+
+    async def steps():
+        await asyncio.sleep(1)
+        ping = FullOnce(rig.point, "start")
+        await asyncio.sleep(100)
+        assert ping.calls > 1
+
+    rig.run(steps())
+    assert rig.central.pings and len(rig.central.tries) == 1

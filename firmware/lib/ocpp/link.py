@@ -185,8 +185,8 @@ registration take_time
         if not interval_ms or silent_ms < interval_ms // 2:
             return min(_LOOK_MS, interval_ms // 2 - silent_ms if interval_ms else _LOOK_MS)
         if self._pinged_ms != socket.last_heard_ms:
-            self._pinged_ms = socket.last_heard_ms
             self._point.start(self._ping, socket)
+            self._pinged_ms = socket.last_heard_ms
         elif silent_ms >= interval_ms:
             self.drop("no answer to a ping")
             return None
