@@ -331,3 +331,23 @@ def test_a_ping_that_found_no_room_is_sent_later_and_costs_no_link():
 
     rig.run(steps())
     assert rig.central.pings and len(rig.central.tries) == 1
+
+
+def test_what_was_scheduled_holds_after_the_session_though_there_was_no_room_to_store_that():
+    rig = Rig("full-availability")
+
+    async def steps():
+        await asyncio.sleep(1)
+        rig.station.begin(TAG)
+        assert rig.point.change_availability(0, False) == "Scheduled"
+        save = FullOnce(rig.store("ocpp_point"), "save")
+        rig.station.finish("Local")
+        rig.point.station_changed()
+        assert save.calls and not rig.point.operative
+        await asyncio.sleep(5)
+
+    rig.run(steps())
+    assert rig.told("operative")[-1] == ("operative", False)
+    # Flash has it as scheduled, so that a restart brings it, too.
+    rig.boot().station_changed()
+    assert not rig.point.operative

@@ -4,6 +4,8 @@ import asyncio
 
 from micropython import const
 
+from ocpp.queue import REFUSALS
+
 # A heartbeat comes once a day at least, whatever the central system asks for (4.6).
 _DAY_S = const(86_400)
 # A soft reset waits so long for its StopTransaction to be delivered.
@@ -49,8 +51,9 @@ def change_availability(self, connector: int, operative: bool) -> str:
 
 def come_due(self) -> None:
     """What was scheduled holds from now on; flash that refuses to note that has it as scheduled for a restart."""
-    wanted, self._scheduled = self._scheduled, None
+    wanted = self._scheduled
     if not _apply(self, wanted):
+        self._scheduled = None
         self.operative, self.whole_operative = wanted[:2]
         self.station.set_operative(self.operative)
         self.status.look()
@@ -65,10 +68,10 @@ def _apply(self, wanted) -> bool:
 
 
 def _save(self, operative: bool, whole: bool, scheduled) -> bool:
-    """Keep the availability over restarts; False when flash refuses: then nothing has changed."""
+    """Keep the availability over restarts; False when flash refuses, or the heap: then nothing has changed."""
     try:
         self._availability.save([operative, whole, scheduled])
-    except OSError as error:
+    except REFUSALS as error:
         self.log.add("error", "ocpp", "not_stored", "availability could not be stored: %s" % error)
         return False
     self.operative, self.whole_operative, self._scheduled = operative, whole, scheduled
