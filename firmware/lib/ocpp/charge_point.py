@@ -238,10 +238,12 @@ service registered time_set change_availability come_due reset
     def _tell_profiles(self) -> None:
         """Have the profiles of the running transaction in force, whatever has kept them from it."""
         current = self.transactions.current
-        if current is None and self.charging.transaction is not None:
-            self.charging.transaction_ended()
-        elif current is not self.charging.transaction:
+        if current is self.charging.transaction:
+            return
+        if current is not None:
             self.charging.transaction_began(current, self.clock.uptime_s() - current.stamp[1])
+        else:
+            self.charging.transaction_ended()
 
     # -- profiles ------------------------------------------------------------------------------------
 
