@@ -527,3 +527,20 @@ def test_a_damaged_store_is_no_reason_not_to_connect():
     box = Box("empty")
     box.flash.values["ocpp_link"] = json.dumps({})
     assert Security(box, box.given).target().password is None
+
+
+def test_a_key_that_flash_refuses_leaves_the_owner_s_password_in_use():
+    from test_ocpp_charge_point import Rig
+
+    rig = Rig("key-refused")
+    security = rig.point.security
+    security.given["password"] = "the owner's password"
+    borrow("credentials").restore(security)
+    assert security.target().password == b"the owner's password"
+    rig.store("ocpp_config").broken = True
+    assert security.change("AuthorizationKey", "0123456789abcdef") == "Rejected"
+    assert security.target().password == b"the owner's password" and security.proven == {}
+    rig.boot()
+    rig.point.security.given["password"] = "the owner's password"
+    borrow("credentials").restore(rig.point.security)
+    assert rig.point.security.target().password == b"the owner's password"

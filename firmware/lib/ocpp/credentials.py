@@ -153,9 +153,14 @@ def _try(security, key: str, text: str, proven: dict, own_key: bool, told: str) 
         return "Rejected"
     before = security.proven, security.own_key
     save(security, proven, own_key)
-    status = security.point.config.change(key, text)
+    status = ""
+    try:
+        status = security.point.config.change(key, text)
+    finally:
+        if status != "Accepted":
+            security.proven, security.own_key = before
+            save(security, *before)
     if status != "Accepted":
-        save(security, *before)
         return status
     begin_trial(security)
     security.event(RECONFIGURED, told)
