@@ -192,7 +192,10 @@ def test_a_session_that_ends_gives_the_history_another_etag_and_ends_its_reading
     assert app.ask("get", name="history.csv")["etag"] != opened["etag"]
 
 
-def test_a_firmware_is_received_verified_and_written_and_takes_no_effect_on_a_box_started_from_source(app):
+def test_a_firmware_is_received_verified_and_written_and_takes_no_effect_on_a_box_started_from_source(simulator):
+    app = InstallerClient(simulator(source=True))
+    app.box.advance(5)
+    connected(app)
     image = noise(50_000)
     answer = app.upload("firmware", image)
     assert answer["sha256"] == hashlib.sha256(image).hexdigest() and answer["size"] == 50_000
@@ -448,7 +451,7 @@ def test_the_key_and_the_code_of_a_backup_are_made_as_the_document_says(app):
 def test_a_report_is_genuine_under_the_device_s_key_and_no_more_once_it_is_changed(simulator, tmp_path):
     folder = tmp_path / "flash"
     # From its sources, of which the report has the digest.
-    box = simulator(data=folder, program=(RUN,))
+    box = simulator(data=folder, program=(RUN,), source=True)
     app = InstallerClient(box)
     box.advance(5)
     box.request("utc", seconds=1_800_000_000)
