@@ -10,7 +10,6 @@ from pathlib import Path
 import image
 import pytest
 
-import simulator
 from simulator import MICROPYTHON, ROOT, RUN, Simulator
 
 UNIT_FOLDER = ROOT / "tests" / "unit"
@@ -26,12 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take over the container; an error when there is none."""
+    """Refuse a container that is not there."""
     path = config.getoption("--image")
-    if path is not None:
-        if not path.is_file():
-            raise pytest.UsageError(f"--image: {path} is not there; allowed: a file that `make image` has made")
-        simulator.IMAGE = path.resolve()
+    if path is not None and not path.is_file():
+        raise pytest.UsageError(f"--image: {path} is not there; allowed: a file that `make image` has made")
 
 
 class UnitTestError(Exception):
@@ -191,11 +188,16 @@ def compiled(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Pa
 def start_simulator(request: pytest.FixtureRequest, compiled: Path) -> Iterator[Callable[..., Simulator]]:
     """Return a function that starts a Simulator with the given options; all are stopped when the test ends.
 
-    When the test fails, the event log of each that still answers is shown with it.
+    On an image, if the tests run on one: but with `source`, with a program of its own, or with a small heap, in which an
+    image has no room. When the test fails, the event log of each that still answers is shown with it.
     """
     started: list[Simulator] = []
+    image = request.config.getoption("--image")
 
-    def start(**options) -> Simulator:
+    def start(source: bool = False, **options) -> Simulator:
+        own = source or "program" in options or "heap" in options
+        if image is not None and not own and "--image" not in options.get("options", ()):
+            options["options"] = ("--image", str(image.resolve()), *options.get("options", ()))
         box = Simulator(**{"program": (str(compiled / RUN),), **options})
         started.append(box)
         return box.start()

@@ -16,9 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 MICROPYTHON = ROOT / ".venv" / "bin" / "micropython"
 RUN = "boards/simulator/run.py"
 
-# A container that every simulator starts from, see tests/conftest.py; None: the source tree.
-IMAGE: Path | None = None
-
 START_SECONDS = 20.0
 ANSWER_SECONDS = 120.0  # an `advance` over a day of virtual time is the longest answer
 STOP_SECONDS = 5.0
@@ -45,7 +42,6 @@ class Simulator:
     `settings`: settings of the first boot. `data`: folder of the flash image, kept between runs.
     `heap`: MicroPython's heap. `options`: further options of boards/simulator/run.py.
     `program`: what to start in the place of that file, with its own arguments.
-    `source`: from the source tree although the tests run on an image.
     Use it as a context manager, or call start() and stop().
     """
 
@@ -62,7 +58,6 @@ class Simulator:
         heap: str = "8M",
         options: tuple[str, ...] = (),
         program: tuple[str, ...] = (RUN,),
-        source: bool = False,
     ):
         self.virtual = virtual
         self.output: deque[str] = deque(maxlen=400)
@@ -84,8 +79,6 @@ class Simulator:
             self._command += ["--data", str(data)]
         if rs485 is not None:
             self._command += ["--rs485", str(rs485)]
-        if IMAGE is not None and not source and "--image" not in options:
-            self._command += ["--image", str(IMAGE)]
         self._command += options
         self._errors = Path(self._scratch.name) / "stderr"
         self._announced = threading.Event()

@@ -147,7 +147,7 @@ def test_leaving_out_idle_ticks_changes_nothing(simulator):
 def test_a_slow_client_and_a_small_heap_change_nothing(simulator):
     # An image in flash alone takes more than that heap.
     quick = play(simulator(seed=5, source=True), MINUTES_S, 30)
-    slow = play(simulator(seed=5, heap="2M", source=True), MINUTES_S, 30, dawdle=0.05)
+    slow = play(simulator(seed=5, heap="2M"), MINUTES_S, 30, dawdle=0.05)
     assert_same(quick, slow)
 
 

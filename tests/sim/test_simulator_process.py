@@ -28,7 +28,7 @@ def copied(folder: Path) -> Path:
 
 def started_from(root: Path, options: tuple[str, ...] = ()) -> Simulator:
     """A simulator on the copy in `root`, not started yet."""
-    box = Simulator(options=options, source=True)
+    box = Simulator(options=options)
     box._command[box._command.index(RUN)] = str(root / RUN)
     return box
 

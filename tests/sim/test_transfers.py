@@ -451,7 +451,7 @@ def test_the_key_and_the_code_of_a_backup_are_made_as_the_document_says(app):
 def test_a_report_is_genuine_under_the_device_s_key_and_no_more_once_it_is_changed(simulator, tmp_path):
     folder = tmp_path / "flash"
     # From its sources, of which the report has the digest.
-    box = simulator(data=folder, program=(RUN,), source=True)
+    box = simulator(data=folder, program=(RUN,))
     app = InstallerClient(box)
     box.advance(5)
     box.request("utc", seconds=1_800_000_000)
