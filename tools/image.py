@@ -340,9 +340,13 @@ def drop_const_import(tree: ast.Module) -> None:
                 tree.body.remove(node)
 
 
-def compile_firmware(target: Path, *options: str) -> None:
-    """Compile all modules of the firmware and its libraries into one folder, as they are flashed."""
-    sources = [read(ROOT / folder, target / package.replace(".", "/"), package) for folder, package in FIRMWARE]
+def compile_firmware(target: Path, *options: str, board: str = "") -> None:
+    """Compile all modules of the firmware and its libraries into one folder, as they are flashed.
+
+    With the name of a `board` its drivers are among them.
+    """
+    folders = (*FIRMWARE, (f"boards/{board}/hal", "hal")) if board else FIRMWARE
+    sources = [read(ROOT / folder, target / package.replace(".", "/"), package) for folder, package in folders]
     compile_sources(sum(sources, []), *options)
 
 

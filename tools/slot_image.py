@@ -33,13 +33,9 @@ def version() -> str:
 
 def compile_into(folder: Path, board: str = SIMULATOR) -> None:
     """Fill a folder with the firmware as it lies in a slot; the simulated board's drivers are not in it."""
-    image.compile_firmware(folder)
+    image.compile_firmware(folder, board="" if board == SIMULATOR else board)
     for program in PROGRAMS:
         compile_module(SOURCE / f"{program}.py", folder / f"{program}.mpy")
-    if board != SIMULATOR:
-        (folder / "hal").mkdir()
-        for path in sorted((image.ROOT / "boards" / board / "hal").glob("*.py")):
-            compile_module(path, folder / "hal" / f"{path.stem}.mpy")
 
 
 def compile_module(source: Path, target: Path) -> None:
