@@ -16,7 +16,7 @@ ARGS ?=
 IMAGE ?=
 FROM_IMAGE = $(if $(IMAGE),--image "$(abspath $(IMAGE))")
 
-.PHONY: help sign flash image csms installer provision setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
+.PHONY: help csms installer provision selftest setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -70,8 +70,11 @@ csms: setup ## a central system for wallboxes (OCPP 1.6) with a web page; prints
 provision: setup ## give a wallbox its serial number, passkey, key and label (ARGS="--help")
 	@PYTHONPATH=tools $(BIN)/python -m provision $(ARGS)
 
-test: setup setup-browser lint ## lint, check types, run every test (IMAGE=build/...wbx: on that image)
-	$(BIN)/python -m pytest -n $(JOBS) $(FROM_IMAGE) $(ARGS)
+selftest: setup ## test a real board on its service port (PORT=/dev/ttyACM0; ARGS="--help"), see docs/bring-up.md
+	@$(BIN)/python tools/selftest.py --port "$(PORT)" $(ARGS)
+
+test: setup setup-browser lint ## lint, check types, run every test
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 simulate: setup ## boxes live through faults and power cuts in virtual time (SEEDS=20 HOURS=240), every step judged
 	@$(BIN)/python tools/campaign.py --seeds $(SEEDS) --hours $(HOURS) --jobs $(JOBS) $(ARGS)

@@ -862,9 +862,8 @@ def about() -> None:
     from hal import system
 
     serial = _serial() or system.serial()
-    interpreter = os.uname()
-    line = {"serial": serial, "mac": _hex(machine.unique_id()), "interpreter": interpreter.version}
-    line["board"] = interpreter.machine
+    line = {"serial": serial, "mac": _hex(machine.unique_id()), "interpreter": sys.version}
+    line["board"] = sys.implementation._machine  # type: ignore
     print(json.dumps(line))
 
 

@@ -82,7 +82,8 @@ def test_a_board_says_what_it_is():
     bench = Bench()
     printed = []
     bench.module.print = printed.append
-    bench.module.os = Record(uname=lambda: Record(version="v1.29.0-preview", machine="wallbox-s3-1 with ESP32-S3"))
+    implementation = Record(_machine="wallbox-s3-1 with ESP32-S3")
+    bench.module.sys = Record(version="3.4.0; MicroPython v1.29.0", implementation=implementation, modules=sys.modules)
     bench.module.about()
     __import__("hal.nvs", None, None, ("x",)).save("identity", b"WBST" + bytes(14) + b'{"serial": "WB2648-0001"}')
     bench.module.about()
@@ -90,7 +91,7 @@ def test_a_board_says_what_it_is():
     assert first == {
         "serial": "WB-348518123456",
         "mac": "348518123456",
-        "interpreter": "v1.29.0-preview",
+        "interpreter": "3.4.0; MicroPython v1.29.0",
         "board": "wallbox-s3-1 with ESP32-S3",
     }
     assert second["serial"] == "WB2648-0001"
