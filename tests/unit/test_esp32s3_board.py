@@ -1,5 +1,7 @@
 """The board definition of the ESP32-S3: pins, partitions and what MicroPython's build reads say the same (R29)."""
 
+import os
+
 from esp32s3_help import machine
 
 # isort: split
@@ -112,3 +114,36 @@ def test_the_build_takes_the_boards_own_files():
     for name in ("sdkconfig.board", "sdkconfig.ble", "manifest.py"):
         assert _read(name)
     assert "CONFIG_SPIRAM=n\n" in _read("sdkconfig.board")
+
+
+def test_a_production_box_has_the_same_partitions_with_all_that_is_secret_encrypted():
+    plain = {row[0]: (row[1], row[2], row[4]) for row in _rows("partitions.csv")}
+    rows = _rows("secure/partitions.csv")
+    assert {row[0]: (row[1], row[2], row[4]) for row in rows} == plain
+    # ESP-IDF encrypts programs and otadata without being told, and must not encrypt nvs, which has a way of its own.
+    assert {row[0] for row in rows if row[5] == "encrypted"} == {"nvs_keys", "slot_a", "slot_b", "vfs"}
+    end = 0x10000
+    for name, kind, _subtype, offset, size, _flags in rows:
+        assert int(offset, 0) >= end, name
+        assert int(offset, 0) % (0x10000 if kind == "app" or name.startswith("slot") else 0x1000) == 0, name
+        end = int(offset, 0) + int(size, 0)
+    assert end == 8 << 20
+
+
+def test_what_burns_efuses_is_in_the_variant_alone():
+    config = _read("secure/sdkconfig")
+    for option in (
+        "SECURE_BOOT_V2_ENABLED",
+        "SECURE_FLASH_ENCRYPTION_MODE_RELEASE",
+        "NVS_ENCRYPTION",
+        "SECURE_DISABLE_ROM_DL_MODE",
+    ):
+        assert "CONFIG_%s=y\n" % option in config, option
+    assert "ALLOW_JTAG=y" not in config
+    assert "secure/sdkconfig" in _read("mpconfigvariant_SECURE.cmake")
+    assert "secure" not in _read("mpconfigboard.cmake")
+    names = [row[0] for row in os.ilistdir(_FOLDER)]
+    taken = [name for name in names if name.startswith("sdkconfig.")]
+    assert sorted(taken) == ["sdkconfig.ble", "sdkconfig.board", "sdkconfig.uart"]
+    for name in taken:
+        assert "SECURE_" not in _read(name), name
