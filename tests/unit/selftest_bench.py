@@ -116,6 +116,7 @@ class Bench:
         self.module = __import__("selftest")
         self._take_time()
         self.lines = []
+        self.driven = []
 
     def pin(self, number):
         return self.machine.Pin(number)
@@ -213,10 +214,13 @@ class Bench:
         """Run a part with `given` in place of the usual -> the steps that were not as expected, by name."""
         bench = self
         self.lines = []
+        # The coil's drive at each of them.
+        self.driven = []
 
         class Report(self.module.Report):
             def write(self, line):
                 bench.lines.append(line)
+                bench.driven.append(bench.pin(9).pwm_raw)
 
         values = dict(GIVEN)
         values.update(given)

@@ -360,6 +360,8 @@ def test_it_opens_when_mains_comes_while_it_is_closed():
 
     bench.module._Coil._look = switch_on
     assert bench.run("contactor") == ["contactor.no_mains"]
+    # Before anything is said about it.
+    assert bench.driven == [0]
     bench.sleep_ms(100)
     assert not bench.coil.closed
     assert bench.coil.opened_us - bench.coil.closed_us < 250_000
@@ -460,6 +462,11 @@ def test_a_clock_that_is_absent_stands_still_or_lost_its_battery_shows():
     bench = Bench()
     bench.rtc.pass_ms = lambda ms: None
     assert bench.run("rtc") == ["rtc.runs"]
+    bench = Bench()
+    read = bench.rtc.read
+    # Its supply is too low to clear the flag.
+    bench.rtc.read = lambda count: bytes([byte | 0x80 for byte in read(count)])
+    assert bench.run("rtc") == ["rtc.supply_flag"]
     bench = Bench()
     assert bench.run("rtc") == []
     bench.rtc.empty()
