@@ -308,6 +308,23 @@ def test_the_contactor_closes_once_for_three_seconds():
     ]
 
 
+def test_before_that_current_without_edges_and_edges_without_current_are_tried_for_long_enough():
+    bench = Bench()
+    _quiet(bench)
+    edges, current = [], []
+    bench.pin(8).watch(lambda level: edges.append(bench.pin(9).pwm_raw))
+    step = bench.coil.step
+
+    def watch(us):
+        step(us)
+        current.append(bench.coil.permille() == 1000 and bench.coil.charge_mv < 100)
+
+    bench.coil.step = watch
+    assert bench.run("contactor") == []
+    assert edges.count(0) > 140
+    assert sum(current) > 1_400
+
+
 def test_hardware_lets_the_coil_go_in_each_of_the_parts_for_that():
     for part, least, most in (
         ("contactor_trip", 1_500, 2_100),
@@ -419,6 +436,15 @@ def test_what_cannot_be_switched_off_does_not_keep_the_rest_on():
     assert bench.pin(36).level() == 0 and bench.expander.registers[0x15] == 0
 
 
+def test_a_watchdog_that_a_firmware_has_started_does_not_reset_the_board_amid_a_part():
+    bench = Bench()
+    _quiet(bench)
+    bench.machine.WDT(timeout=4_000)
+    # It takes longer than that, and so does a person between two parts.
+    assert bench.run("contactor") == []
+    bench.sleep_ms(60_000)
+
+
 def test_another_part_is_refused():
     try:
         Bench().run("toaster")
@@ -480,6 +506,19 @@ def test_a_wrong_partition_and_flash_that_keeps_nothing_show():
     bench = Bench()
     bench.esp32.Partition("slot_a").writeblocks(0, b"rubbish!" * 512)
     assert bench.run("flash") == ["flash.read_slot_a"]
+    bench = Bench()
+    read = bench.esp32.Partition.readblocks
+    times = []
+
+    def unsteady(partition, block, buf, offset=0):
+        read(partition, block, buf, offset)
+        times.append(block)
+        # The second time a header is there.
+        if partition.info()[4] == "slot_b" and len(times) % 2 == 0:
+            buf[:4] = b"WBX1"
+
+    bench.esp32.Partition.readblocks = unsteady
+    assert bench.run("flash")[0] == "flash.read_slot_b"
     bench = Bench()
     here = os.getcwd()
     bench.esp32.Partition.writeblocks = lambda self, block, buf, offset=None: None
