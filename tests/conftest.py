@@ -188,8 +188,8 @@ def compiled(shared_folder: Callable[[str, Callable[[Path], None]], Path]) -> Pa
 def start_simulator(request: pytest.FixtureRequest, compiled: Path) -> Iterator[Callable[..., Simulator]]:
     """Return a function that starts a Simulator with the given options; all are stopped when the test ends.
 
-    On an image, if the tests run on one: but with `source`, with a program of its own, or with a small heap, in which an
-    image has no room. When the test fails, the event log of each that still answers is shown with it.
+    On an image, if the tests run on one: but with `source`, with a program of its own, or with a small heap, in which
+    an image has no room. When the test fails, the event log of each that still answers is shown with it.
     """
     started: list[Simulator] = []
     image = request.config.getoption("--image")
