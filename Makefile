@@ -58,8 +58,8 @@ installer: setup ## the electrician's command line (ARGS="--help"; ARGS="wizard 
 sign: setup ## sign firmware and make keys for it (ARGS="--help"; docs/update.md)
 	@PYTHONPATH=tools $(BIN)/python -m sign $(ARGS)
 
-flash: setup ## put a firmware into a wallbox at its service port (ARGS="--help")
-	@PYTHONPATH=tools $(BIN)/python -m flash $(ARGS)
+flash: setup ## put a firmware into a wallbox at its service port (IMAGE=build/...wbx PORT=/dev/ttyACM0; ARGS="--help")
+	@PYTHONPATH=tools $(BIN)/python -m flash $(if $(IMAGE),"$(IMAGE)") $(if $(PORT),--port "$(PORT)") $(ARGS)
 
 image: setup ## make what is flashed, for each board, into build/ (ARGS="--help")
 	@$(BIN)/python tools/release.py $(ARGS)
