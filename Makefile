@@ -16,7 +16,7 @@ ARGS ?=
 IMAGE ?=
 FROM_IMAGE = $(if $(IMAGE),--image "$(abspath $(IMAGE))")
 
-.PHONY: help csms installer provision selftest setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
+.PHONY: help sign flash image csms installer provision selftest setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
