@@ -150,8 +150,8 @@ def second_estimate(folder: Path, rom: Path) -> int:
     return figures["online"] - figures["before"] - (loaded - stays)
 
 
-def measure(hours: int, second: bool) -> tuple[list[Row], Life]:
-    """Compile, pack, live -> the table and the hours."""
+def measure(hours: int, second: bool) -> tuple[list[Row], Life, dict[str, int]]:
+    """Compile, pack, live -> the table, the hours, and the bytes of each file."""
     budget = tomllib.loads((BOARD / "budget.toml").read_text())
     heap = budget["heap"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -169,7 +169,12 @@ def measure(hours: int, second: bool) -> tuple[list[Row], Life]:
         if second:
             other = second_estimate(folder, rom) + own + heap["bluetooth_bytes"]
             rows.insert(1, Row("the same, estimated by the WebAssembly port", other, "bytes", heap["start_bytes"]))
-    return rows, life
+    return rows, life, sizes
+
+
+def modules(sizes: dict[str, int]) -> list[tuple[str, ...]]:
+    """The files as rows of a table, the largest first."""
+    return [(f"`{path}`", f"{size:,}") for path, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def curve(life: Life) -> list[tuple[str, ...]]:
@@ -183,12 +188,14 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=HOURS, help=f"how long it is used ({HOURS})")
     parser.add_argument("--no-write", action="store_true", help="leave docs/footprint.md as it is")
     options = parser.parse_args()
-    rows, life = measure(options.hours, True)
+    rows, life, sizes = measure(options.hours, True)
     figures = table(("what", "measured", "limit", ""), [row.cells() for row in rows])
     print("\n".join(figures))
     if not options.no_write:
         hours = table(("hour", "in use, bytes", "largest free piece, bytes"), curve(life))
-        write_block(DOCUMENT, "footprint", [*figures, "", "## Hour by hour", "", *hours])
+        files = table(("file", "bytes"), modules(sizes))
+        parts = [*figures, "", "## Hour by hour", "", *hours, "", "## File by file", "", *files]
+        write_block(DOCUMENT, "footprint", parts)
     missed = [row for row in rows if not row.kept]
     print(f"\n{len(missed)} limits missed" if missed else "\nall limits kept")
     return 1 if missed else 0

@@ -1,7 +1,7 @@
 """What is frozen into the firmware of this board beside the wallbox itself (MicroPython's manifest language)."""
 
-# The port's start, file system and Counter, without its espnow and apa106.
-freeze("$(PORT_DIR)/modules", ("_boot.py", "flashbdev.py", "inisetup.py", "machine.py"))  # noqa: F821
+# The port's Counter, without its espnow and apa106; its start has one of its own below (frozen/_boot.py).
+freeze("$(PORT_DIR)/modules", "machine.py")  # noqa: F821
 include("$(MPY_DIR)/extmod/asyncio")  # noqa: F821
 require("neopixel")  # noqa: F821
 # aioble by its parts: its package imports what it finds, and central, client and L2CAP would only take heap.

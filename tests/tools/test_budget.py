@@ -50,7 +50,8 @@ def test_the_board_collects_as_often_as_the_measure_does() -> None:
 
 
 def test_the_firmware_keeps_to_it_for_an_hour() -> None:
-    rows, lived = budget.measure(HOURS, second=False)
+    rows, lived, sizes = budget.measure(HOURS, second=False)
     assert [hour.hour for hour in lived.hours] == [0, 1]
+    assert {"wallbox/app.mpy", "hal/pilot.mpy", "ocpp/link.mpy"} <= set(sizes)
     # How long the start took depends on what else this computer does.
     assert [row.cells() for row in rows if not row.kept and row.unit == "bytes"] == []
