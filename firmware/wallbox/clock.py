@@ -25,6 +25,8 @@ SOURCES = ("unknown", "kept", "app", "central", "ntp")
 # lost 2 s after a day.
 _TRUST_S = const(93_600)
 _MS = const(1000)
+# The year 2100: neither a board's real-time clock nor its two digits of the year go further.
+LAST_MS = const(4_102_444_800_000)
 
 _EPOCH_DAYS_TO_1970 = const(719468)
 _SECONDS_A_DAY = const(86400)
@@ -98,13 +100,21 @@ class Clock:
         """Who has told the time: UNKNOWN to NTP."""
         return UNKNOWN if self._hal.utc_ms() is None else self._source
 
+    @property
+    def told_of_late(self) -> bool:
+        """Whether somebody has set the clock within the last 26 h."""
+        return self.uptime_s() - self._told_s < _TRUST_S
+
     def set_utc_s(self, seconds: int, source: int = CENTRAL) -> bool:
-        """Take over a time in seconds since 1970-01-01 UTC; False when somebody trusted more has told it of late."""
+        """Take over a time in seconds since 1970-01-01 UTC.
+
+        False when somebody trusted more has told it of late, or from the year 2100 on.
+        """
         return self.set_utc_ms(seconds * _MS, source)
 
     def set_utc_ms(self, ms: int, source: int) -> bool:
         """As `set_utc_s`, in milliseconds."""
-        if source < self.source and self.uptime_s() - self._told_s < _TRUST_S:
+        if ms >= LAST_MS or (source < self.source and self.told_of_late):
             return False
         self._source = source
         self._told_s = self.uptime_s()

@@ -116,6 +116,14 @@ def test_a_time_that_was_kept_or_is_unknown_is_worth_less_than_any_that_is_told(
     assert SOURCES[clock.source] == "app"
 
 
+def test_a_time_that_no_board_can_keep_is_refused_whoever_tells_it():
+    hal = HalClock()
+    clock = Clock(hal)
+    for seconds in (4_102_444_800, 5_995_814_400, 253_402_300_799):
+        assert clock.set_utc_s(seconds, NTP) is False and clock.source == UNKNOWN
+    assert clock.set_utc_s(4_102_444_799, NTP) is True
+
+
 def test_listeners_hear_who_has_set_the_clock_once_it_is_set():
     clock = Clock(HalClock())
     heard = []

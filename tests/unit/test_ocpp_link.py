@@ -471,9 +471,10 @@ def test_the_clock_is_set_when_it_is_unknown_or_off_and_a_jump_is_a_security_eve
 def test_a_time_that_is_none_is_logged_and_sets_nothing():
     point = rig()
     bogus = ("0001-01-01T00:00:00Z", "1970-01-01T00:00:10Z", "2000-01-01T00:00:00Z")
+    bogus += ("2100-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
     for text in ("", "now", "2026-13-01T00:00:00Z", "1767225600") + bogus:
         point.link.take_time(text)
-    assert point.log.codes() == ["bad_time"] * 7 and point.told == [] and point.clock.utc_s() == UTC_S
+    assert point.log.codes() == ["bad_time"] * 9 and point.told == [] and point.clock.utc_s() == UTC_S
 
 
 def test_a_time_at_which_the_central_system_s_own_certificate_is_not_valid_is_ignored():

@@ -13,6 +13,8 @@ _LONGEST_BOOT_S = const(86_400)
 _CLOCK_S = const(2)
 # Of 2015-10-08, when OCPP 1.6 was published: who tells an earlier time knows none, and it would stand on bills.
 _FIRST_S = const(1_444_262_400)
+# Real-time clocks have two digits for the year.
+_LAST_S = const(4_102_444_800)
 # A jump of the clock by more is told as a security event (white paper, SettingSystemTime).
 _JUMP_S = const(10)
 # After a BootNotification; how long the central system lets the next one wait is found out then.
@@ -74,8 +76,8 @@ def take_time(self, text: str) -> None:
     point = self._point
     try:
         utc_s = timestamps.parse(text)
-        if utc_s < _FIRST_S:
-            raise ValueError("%s is older than OCPP 1.6" % timestamps.iso(utc_s))
+        if not _FIRST_S <= utc_s < _LAST_S:
+            raise ValueError("%s is no time from 2015 to 2099" % timestamps.iso(utc_s))
     except ValueError as error:
         point.log.add("warning", "ocpp", "bad_time", "the central system's time is none: %s" % error)
         return
