@@ -196,7 +196,7 @@ async def test_no_more_than_four_servers_are_asked():
 
 
 async def test_who_refuses_is_left_alone():
-    for code in (b"DENY", b"RSTR", b"\0\0\0\0"):
+    for code in (b"DENY", b"RSTR"):
         manager = Manager({"a": says(stratum=0, name=code), "b": says()})
         assert await outcome(manager) == 21600
         assert manager.refused == ["a"]
@@ -205,6 +205,15 @@ async def test_who_refuses_is_left_alone():
     manager = Manager({"a": says(stratum=0, name=b"DENY")})
     assert await outcome(manager) == "a: DENY"
     assert await outcome(manager) == "a wants to be left alone"
+
+
+async def test_who_has_just_started_is_asked_again():
+    # After a power cut in the house the router's time server answers so until it knows the time itself.
+    for code in (b"INIT", b"STEP", b"\0\0\0\0"):
+        answers = [dict(first=0xE4, stratum=0, name=code), {}]
+        manager = Manager({"a": lambda request, answers=answers: packet(request, **answers.pop(0))})
+        assert (await outcome(manager)).startswith("a: ") and manager.refused == []
+        assert await outcome(manager) == 21600, code
 
 
 async def test_who_wants_to_be_asked_less_often_is():
@@ -249,6 +258,38 @@ async def test_one_server_alone_does_not_move_a_clock_by_a_quarter_of_an_hour_th
     manager = Manager({"a": says(90_000)})
     manager.clock.set_utc_s(_NOW_S, APP)
     assert await outcome(manager) == 21600
+
+
+async def test_one_server_alone_is_believed_once_nobody_has_told_the_time_for_a_day():
+    # A time server that was wrong once, as one that starts with the date of its firmware, must not lock itself out.
+    manager = Manager({"a": says(-5_000_000)})
+    assert await outcome(manager) == 21600
+    manager.servers["a"] = says()
+    assert "off by" in await outcome(manager)
+    await asyncio.sleep(90_000)
+    assert "off by" in await outcome(manager)
+    await asyncio.sleep(4_000)
+    assert await outcome(manager) == 21600
+    assert manager.clock.utc_s() == _NOW_S and manager.clock.source == NTP
+
+
+async def test_a_time_that_no_clock_can_keep_is_not_believed():
+    for utc_s in (4_102_444_800, 6_000_000_000):
+        manager = Manager({"a": lambda request, utc_s=utc_s: packet(request, utc_s * 1000)})
+        assert await outcome(manager) == "a: the server does not tell the time"
+        assert manager.clock.utc_s() is None
+    manager = Manager({"a": lambda request: packet(request, 4_102_444_799_000)})
+    assert await outcome(manager) == 21600
+
+
+async def test_two_against_two_agree_on_nothing_but_with_the_clock():
+    servers = {"a": says(600), "b": says(600), "c": says(), "d": says(1)}
+    manager = Manager(servers)
+    assert await outcome(manager) == "the time servers do not agree"
+    assert manager.clock.utc_s() is None
+    manager.clock.set_utc_s(_NOW_S + 1, CENTRAL)
+    assert await outcome(manager) == 21600
+    assert _NOW_S <= manager.clock.utc_s() <= _NOW_S + 1
 
 
 async def test_a_clock_that_is_right_goes_on_and_nothing_is_told():

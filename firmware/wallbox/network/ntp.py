@@ -10,7 +10,7 @@ from errno import EHOSTUNREACH
 from micropython import const
 
 import hal.system
-from wallbox.clock import CENTRAL, NTP
+from wallbox.clock import CENTRAL, LAST_MS, NTP
 
 _PORT = const(123)
 _PACKET_BYTES = const(48)
@@ -27,13 +27,16 @@ _DISTANCE_MAX = const(65_536)
 _TO_1970_S = const(2_208_988_800)
 _FIRST_S = const(1_767_225_600)
 _ERA_S = const(1 << 32)
+# RFC 5905, 7.4: what has to be heeded. Other codes, such as INIT of a server that has just started, pass.
+_GO_AWAY = ("DENY", "RSTR")
+_LESS_OFTEN = "RATE"
 # How long name and answer may take together; and the answer alone, since half of it is how wrong the time may be.
 _WAIT_MS = const(8_000)
 _ROUND_MS = const(3_000)
 _SERVERS = const(4)
 # Servers that are further apart do not mean the same time.
 _AGREE_MS = const(2_000)
-# PANICT of RFC 5905, figure 18: one server alone moves a clock that was told the time by no more.
+# PANICT of RFC 5905, figure 18: one server alone moves a clock that was told the time of late by no more.
 _PANIC_MS = const(1_000_000)
 # A clock that is off by less goes on.
 _STEP_MS = const(1_000)
@@ -65,9 +68,9 @@ async def set_clock(reach) -> int:
             why = "%s does not answer" % host
         except Kiss as error:
             why = "%s: %s" % (host, error.args[1])
-            if error.args[1] == "RATE":
+            if error.args[1] == _LESS_OFTEN:
                 again_s = _RATE_S
-            else:
+            elif error.args[1] in _GO_AWAY:
                 manager.refused.append(host)
         except (OSError, ValueError) as error:
             why = "%s: %s" % (host, error.args[-1] if error.args else error)
@@ -94,6 +97,8 @@ async def _sample(reach, server: str) -> int:
     if ended - began > _ROUND_MS:
         raise ValueError("the answer took too long")
     received_ms, sent_ms = checked(answer)
+    if sent_ms >= LAST_MS:
+        raise ValueError("the server does not tell the time")
     on_the_way = max(0, (ended - began) - max(0, sent_ms - received_ms))
     return sent_ms + on_the_way // 2 - ended
 
@@ -133,22 +138,23 @@ def _utc_ms(stamp: bytes) -> int:
 
 
 def _agreed(manager, samples: list) -> int:
-    """What most samples mean; OSError when no two of several do, and the clock does not side with one."""
+    """What most samples mean; OSError when there are no most, and the clock does not side with one."""
     clock = manager.clock
     known = None
-    if clock.source >= CENTRAL:
+    if clock.source >= CENTRAL and clock.told_of_late:
         known = clock.utc_ms() - clock.uptime_ms()
     groups = [[other for other in samples if abs(other[0] - one[0]) <= _AGREE_MS] for one in samples]
     best = max(groups, key=len)
     offset = sorted([sample[0] for sample in best])[len(best) // 2]
-    if len(best) == 1 and known is not None:
-        near = [sample for sample in samples if abs(sample[0] - known) <= _AGREE_MS]
-        if near:
-            best, offset = near, near[0][0]
-        elif len(samples) > 1 or abs(offset - known) > _PANIC_MS:
-            raise OSError(EHOSTUNREACH, "%s is off by %d s" % (samples[0][1], (offset - known) // 1000))
-    elif len(best) == 1 and len(samples) > 1:
-        raise OSError(EHOSTUNREACH, "the time servers do not agree")
+    few = len(best) * 2 <= len(samples)
+    if few or (len(best) == 1 and known is not None and abs(offset - known) > _PANIC_MS):
+        best = [] if known is None else [sample for sample in samples if abs(sample[0] - known) <= _AGREE_MS]
+        if not best:
+            text = "the time servers do not agree"
+            if known is not None:
+                text = "%s is off by %d s" % (samples[0][1], (offset - known) // 1000)
+            raise OSError(EHOSTUNREACH, text)
+        offset = best[0][0]
     for sample in samples:
         if sample not in best:
             text = "the time server %s is off by %d s and was not heard" % (sample[1], (sample[0] - offset) // 1000)
