@@ -48,6 +48,34 @@ def test_a_trip_shorter_than_a_tick_is_seen_once():
     assert rcm.tripped is False
 
 
+def test_a_pulse_that_comes_while_the_latch_is_read_is_seen_at_the_next_sample():
+    class Interrupted(Rcm):
+        """The interrupt comes right after the latch was looked at."""
+
+        @property
+        def _pulse(self):
+            kept = self.kept
+            if self.rises:
+                self.rises = False
+                self.kept = True
+            return kept
+
+        @_pulse.setter
+        def _pulse(self, value):
+            self.kept = value
+
+    Board()
+    Interrupted.rises = False
+    rcm = Interrupted()
+    rcm.rises = True
+    rcm.sample()
+    assert rcm.tripped is False
+    rcm.sample()
+    assert rcm.tripped is True
+    rcm.sample()
+    assert rcm.tripped is False
+
+
 def test_currents_are_in_microampere():
     board = Board()
     rcm = Rcm()

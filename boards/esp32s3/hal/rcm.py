@@ -44,7 +44,9 @@ class Rcm:
     def sample(self) -> None:
         """Refresh the attributes. Allocates nothing; two conversions of some 50 us each, 0.15 ms in all."""
         pulse = self._pulse
-        self._pulse = False
+        if pulse:
+            # Only then, or a pulse that comes right now would be lost.
+            self._pulse = False
         self.tripped = pulse or self._line() == 1
         self.dc_ua = _current(self._dc.read_uv(), _DC_UV_PER_UA, _CUT_DC_UA)
         self.ac_ua = _current(self._ac.read_uv(), _AC_UV_PER_UA, _CUT_AC_UA)
