@@ -290,6 +290,7 @@ async def test_a_radio_that_cannot_be_started_is_a_defect_until_it_can():
     else:
         raise AssertionError("it was started")
     assert bench.wlan.state() == "broken" and not bench.net.module_ok()
+    assert bench.wlan.slow_start, "it still has to be, and nothing charges then"
     network.world.wifi_works = True
     bench.wlan.start(settings())
     await bench.becomes(bench.wlan, "up", 6000)
@@ -312,6 +313,7 @@ class Modem:
         self.pin = None
         self.tries = []
         self.sim = "READY"
+        self.left = None
         self.registered = "0,1"
         self.rssi = 20
         self.dials = True
@@ -375,6 +377,8 @@ class Modem:
                 self._say("+CME ERROR: 10")
             else:
                 self._say("+CPIN: " + self.sim, "OK")
+        elif line == 'AT+CPINR="SIM PIN"' and self.left is not None:
+            self._say("+CPINR: SIM PIN," + self.left, "OK")
         elif line.startswith("AT+CPIN="):
             self.tries.append(line[9:-1])
             good = self.tries[-1] == self.pin
@@ -478,6 +482,34 @@ async def test_a_pin_is_entered_once_and_only_if_one_is_asked_for():
     bench.begin(settings(sim_pin_password="1234"))
     await bench.becomes(bench.modem, "up", 20_000)
     assert modem.tries == []
+
+
+async def test_the_last_try_of_a_card_is_never_taken():
+    # However often power fails between a wrong PIN and the note that it was refused.
+    for left, tries, state in (("3,3", 1, "up"), ("2", 1, "up"), ("1,3", 0, "wrong_pin"), ("0", 0, "wrong_pin")):
+        bench, modem = with_modem()
+        modem.sim, modem.pin, modem.left = "SIM PIN", "1234", left
+        bench.begin(settings(sim_pin_password="1234"))
+        await bench.becomes(bench.modem, state, 20_000)
+        assert len(modem.tries) == tries, left
+
+
+async def test_a_modem_for_which_there_was_no_room_in_the_heap_is_not_on_its_way_for_ever():
+    for raised in (MemoryError(), ValueError("PPP not active")):
+        bench, modem = with_modem()
+        up = network.PPP.connect
+
+        def connect(self, raised=raised, **_options):
+            raise raised
+
+        network.PPP.connect = connect
+        try:
+            bench.begin(settings())
+            await bench.becomes(bench.modem, "no_network", 20_000)
+        finally:
+            network.PPP.connect = up
+        bench.begin(settings())
+        await bench.becomes(bench.modem, "up", 40_000)
 
 
 async def test_a_card_that_is_not_there_or_not_ready_is_waited_for_a_while():

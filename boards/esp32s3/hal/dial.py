@@ -102,7 +102,7 @@ class Dial:
         return False
 
     async def _unlock(self, pin: str) -> None:
-        """Enter the PIN, once: the third wrong one locks the card."""
+        """Enter the PIN, once and never as the last try: the third wrong one locks the card."""
         began = time.ticks_ms()
         while True:
             found = await self._command("AT+CPIN?", _SLOW_MS)
@@ -113,8 +113,15 @@ class Dial:
             await asyncio.sleep_ms(_ANSWER_MS)
         if "READY" in found:
             return
-        if "SIM PIN" not in found or not pin or await self._command('AT+CPIN="%s"' % pin, _SLOW_MS) is None:
+        if "SIM PIN" not in found or not pin or not await self._may_try():
             _fail("wrong_pin")
+        if await self._command('AT+CPIN="%s"' % pin, _SLOW_MS) is None:
+            _fail("wrong_pin")
+
+    async def _may_try(self) -> bool:
+        """Whether a wrong PIN would leave another try (TS 27.007, 8.65); modems that cannot tell are believed to."""
+        left = _number(await self._command('AT+CPINR="SIM PIN"', _SLOW_MS), 1)
+        return left is None or left > 1
 
     async def _register(self) -> None:
         """Wait until a network has taken it in."""

@@ -195,6 +195,11 @@ class Wlan(_Link):
 
     name = "wlan"
 
+    @property
+    def slow_start(self) -> bool:
+        """As of any link; a radio that could not be started is started anew."""
+        return self._nic is None
+
     def start(self, settings) -> None:
         """Begin, or begin anew; OSError."""
         self._began()
@@ -304,6 +309,9 @@ class Modem(_Link):
         except OSError as error:
             # The second argument is the state in `hal.dial`; MicroPython's PPP has one argument only.
             self._state = error.args[1] if len(error.args) > 1 else "no_network"
+        except (MemoryError, ValueError):
+            # No room in the heap, or PPP is closed meanwhile: it is dialled again, as when there is no network.
+            self._state = "no_network"
         self.broken = self._state == "no_modem"
 
     def state(self) -> str:
