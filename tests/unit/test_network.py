@@ -356,6 +356,32 @@ async def test_hardware_that_refuses_is_told_and_asked_rarely():
     assert ("error", "not_started", "Ethernet cannot be started: chip") in bench.log.entries
 
 
+async def test_a_link_for_whose_start_there_was_no_room_in_the_heap_is_started_later():
+    bench = Bench(wifi_ssid="", apn="")
+    bench.lan.fails = MemoryError()
+    await bench.passes(10)
+    bench.lan.fails = None
+    assert await bench.uses("lan", 70) >= 30
+    assert "not_started" in bench.log.codes()
+
+
+async def test_who_waits_for_a_link_has_it_though_there_is_no_room_in_the_heap_to_tell_of_it():
+    bench = Bench(wifi_ssid="", apn="")
+    bench.task.cancel()
+    manager = bench.manager
+    waits = asyncio.create_task(manager._chosen.wait())
+
+    def borrow(name):
+        raise MemoryError
+
+    manager.borrow = borrow
+    try:
+        manager.use(manager.ways["lan"], "is up")
+    except MemoryError:
+        await asyncio.wait_for_ms(waits, 10)
+    assert bench.link == "lan" and bench.reached == 1
+
+
 async def test_a_link_whose_start_takes_long_waits_until_no_car_charges():
     bench = Bench()
     bench.wlan.slow_start = True
@@ -498,6 +524,18 @@ async def test_a_trial_that_was_under_way_takes_nothing_that_is_gone():
     bench.net.open_connection = late
     await bench.passes(120)
     assert bench.net.used == ["wlan"]
+
+
+async def test_a_trial_of_a_link_that_was_set_up_anew_meanwhile_is_not_held_against_it():
+    bench = Bench()
+    bench.lan.becomes("no_cable")
+    await bench.uses("wlan", 10)
+    bench.net.answer = "silence"
+    bench.lan.becomes("up")
+    await bench.until(lambda: len(bench.net.connects) == 1, 100)
+    bench.settings.change(lan_address="192.0.2.20/24")
+    await bench.passes(20)
+    assert not bench.manager.status()["links"]["lan"]["doubted"]
 
 
 # Settings
@@ -683,6 +721,28 @@ async def test_without_name_servers_or_with_none_set_nobody_is_asked():
     bench.settings.change(ntp_servers="other.example")
     await bench.passes(2)
     assert len(ntp.asked) == 1
+
+
+async def test_servers_that_are_set_while_others_are_asked_have_their_turn_at_once():
+    for answer in (21600, OSError(113, "nobody")):
+        bench, ntp = _with_time(21600)
+        real = ntp.set_clock
+
+        async def slow(reach, bench=bench, ntp=ntp, real=real, answer=answer):
+            ntp.set_clock = real
+            await asyncio.sleep(20)
+            reach.manager.refused.append("ntp.example")
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        ntp.set_clock = slow
+        await bench.passes(10)
+        bench.settings.change(ntp_servers="other.example")
+        await bench.passes(13)
+        assert len(ntp.asked) == 1, answer
+        assert bench.manager.refused == [] and bench.manager.time_told is True
+        bench.task.cancel()
 
 
 async def test_without_central_system_a_better_link_is_tried_by_a_time_server():

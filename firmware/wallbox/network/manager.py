@@ -150,13 +150,17 @@ class Manager:
             self.pin_refused = False
             self.borrow("wallbox.network.pin").keep(self.app, False)
         if "ntp_servers" in keys:
-            self.refused = []
-            self.time_told = None
-            self._time_at_s = 0
-            self._time_wait_s = _TIME_RETRY_S
+            self._forget_time_servers()
         if "ocpp_url" in keys:
             self._proof_s = self.now()
             self.cache.clear()
+
+    def _forget_time_servers(self) -> None:
+        """Ask those of the settings as if none had been asked."""
+        self.refused = []
+        self.time_told = None
+        self._time_at_s = 0
+        self._time_wait_s = _TIME_RETRY_S
 
     def wanted(self, name: str) -> bool:
         """Whether a link is set up at all."""
@@ -183,9 +187,11 @@ class Manager:
             beat(_REST_MS * 2 + _TRIAL_MS * 4)
             better = self.look()
             if better is not None:
-                if not await self._reach(better).trial(_TRIAL_MS):
+                works = await self._reach(better).trial(_TRIAL_MS)
+                # Settings may have stopped it meanwhile.
+                if better.running and not works:
                     self._doubt(better)
-                elif better.link.state() == "up":
+                elif better.running and better.link.state() == "up":
                     self.use(better, "works again")
             elif self._time_due():
                 await self._ask_time()
@@ -295,15 +301,16 @@ class Manager:
         self.since_s = self._proof_s = now = self.now()
         self.cache.clear()
         self.net.use(None if way is None else way.link)
-        self._told().used(self, way or former, way is None, reason)
         if way is None:
             self._chosen.clear()
-            return
-        if self.time_told is not True:
-            self._time_at_s = now
-            self._time_wait_s = _TIME_RETRY_S
-        self._chosen.set()
-        self.app.backend.reachable()
+        else:
+            if self.time_told is not True:
+                self._time_at_s = now
+                self._time_wait_s = _TIME_RETRY_S
+            self._chosen.set()
+            self.app.backend.reachable()
+        # Last: it may find no room in the heap.
+        self._told().used(self, way or former, way is None, reason)
 
     def _start_and_stop(self, ways, now: int) -> None:
         """Have those links running that are needed, and those that are better than the one in use."""
@@ -341,7 +348,7 @@ class Manager:
         way.state = "connecting"
         try:
             way.link.start(self.app.settings)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             way.state = way.link.state()
             retry_s = way.retry_s = min(_RETRY_S["no_modem"][1], max(_RETRY_S["no_modem"][0], way.retry_s * 2))
             way.retry_at_s = now + retry_s
@@ -368,7 +375,12 @@ class Manager:
 
     async def _ask_time(self) -> None:
         """Ask the time servers, now and then."""
+        servers = self.time_servers()
         wait_s = await self._reach(self.current).time()
+        if self.time_servers() != servers:
+            # What has come of it is not about these.
+            self._forget_time_servers()
+            return
         if wait_s is None:
             wait_s = self._time_wait_s
             self._time_wait_s = min(_TIME_RETRY_MAX_S, wait_s * 2)
