@@ -210,7 +210,7 @@ async def test_who_refuses_is_left_alone():
 async def test_who_has_just_started_is_asked_again():
     # After a power cut in the house the router's time server answers so until it knows the time itself.
     for code in (b"INIT", b"STEP", b"\0\0\0\0"):
-        answers = [dict(first=0xE4, stratum=0, name=code), {}]
+        answers = [{"first": 0xE4, "stratum": 0, "name": code}, {}]
         manager = Manager({"a": lambda request, answers=answers: packet(request, **answers.pop(0))})
         assert (await outcome(manager)).startswith("a: ") and manager.refused == []
         assert await outcome(manager) == 21600, code
