@@ -306,6 +306,19 @@ async def test_a_wrong_password_is_told_once_and_tried_ever_more_rarely():
     assert len(bench.wlan.starts) == count + 1
 
 
+async def test_a_password_that_has_worked_is_not_taken_for_wrong_because_a_handshake_failed():
+    bench = Bench(lan_on=False, apn="")
+    await bench.passes(100)
+    bench.wlan.becomes("wrong_password")
+    await bench.passes(2 * 3600)
+    starts = bench.wlan.starts
+    assert max([starts[i + 1] - starts[i] for i in range(1, len(starts) - 1)]) <= 125, starts
+    bench.settings.change(wifi_password="another")
+    count = len(starts)
+    await bench.passes(2 * 3600)
+    assert len(starts) - count <= 9, "this one has never worked"
+
+
 async def test_a_network_that_gives_no_address_is_left_for_the_next_and_asked_again():
     bench = Bench()
     await bench.passes(100)

@@ -73,6 +73,8 @@ class Way:
         self.doubt_s = _DOUBT_S
         self.hold_s = _HOLD_S
         self.told = ""
+        # Whether it was up with these settings: then a password is not wrong, a handshake has only failed.
+        self.known = False
 
     @property
     def up(self) -> bool:
@@ -225,7 +227,9 @@ class Manager:
             if way is self.current and now - self.since_s < _SHAKY_S:
                 way.hold_s = min(_HOLD_MAX_S, way.hold_s * 2)
         way.since_s = now
-        retry = _RETRY_S.get(state)
+        if way.up:
+            way.known = True
+        retry = _RETRY_S.get("no_network" if way.known and state == "wrong_password" else state)
         way.retry_at_s = None
         if retry is not None and way.running:
             way.retry_s = min(retry[1], max(retry[0], way.retry_s * 2))
