@@ -8,7 +8,7 @@ _STATES = {
     "no_modem": "does not answer",
     "connecting": "connects",
     "wrong_password": "is refused: the password is wrong",
-    "wrong_pin": "is refused: the PIN of the SIM card is wrong",
+    "wrong_pin": "is refused: the PIN of the SIM card is wrong or missing, or has one try left",
     "no_address": "is given no address",
     "broken": "is defective",
     "up": "is up",

@@ -326,7 +326,7 @@ export default {
   "hint.lan_address": "Mit der Länge des Präfixes, etwa 192.168.1.20/24. Leer: Das Netz vergibt eine.",
   "hint.lan_dns": "Leer: das Gateway",
   "hint.modem_use": "Braucht einen Mobilfunk-Zugang.",
-  "hint.sim_pin_password": "Eine falsche wird nur einmal versucht: Die dritte sperrt die Karte.",
+  "hint.sim_pin_password": "Eine falsche wird nur einmal versucht: Die dritte sperrt die Karte. Der letzte Versuch bleibt Ihnen, in einem Telefon.",
   "hint.ntp_servers": "Durch Leerzeichen getrennt. Leer: Es wird keiner gefragt.",
   "hint.name": "Zu sehen beim Verbinden über Bluetooth",
   "opt.phases.1": "Eine (L1)",

@@ -326,7 +326,7 @@ export default {
   "hint.lan_address": "With the length of its prefix, such as 192.168.1.20/24. Empty: the network gives one.",
   "hint.lan_dns": "Empty: the gateway",
   "hint.modem_use": "Needs an access point.",
-  "hint.sim_pin_password": "A wrong one is tried once only: the third locks the card.",
+  "hint.sim_pin_password": "A wrong one is tried once only: the third locks the card. Its last try is left to you, in a phone.",
   "hint.ntp_servers": "Separated by blanks. Empty: none is asked.",
   "hint.name": "Seen when you connect over Bluetooth",
   "opt.phases.1": "One (L1)",

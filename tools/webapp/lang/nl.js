@@ -326,7 +326,7 @@ export default {
   "hint.lan_address": "Met de lengte van het voorvoegsel, zoals 192.168.1.20/24. Leeg: het netwerk geeft er een.",
   "hint.lan_dns": "Leeg: de gateway",
   "hint.modem_use": "Heeft een mobiel toegangspunt nodig.",
-  "hint.sim_pin_password": "Een verkeerde wordt maar één keer geprobeerd: de derde blokkeert de kaart.",
+  "hint.sim_pin_password": "Een verkeerde wordt maar één keer geprobeerd: de derde blokkeert de kaart. De laatste poging is voor u, in een telefoon.",
   "hint.ntp_servers": "Gescheiden door spaties. Leeg: er wordt geen gevraagd.",
   "hint.name": "Te zien bij het verbinden via Bluetooth",
   "opt.phases.1": "Eén (L1)",
