@@ -228,6 +228,40 @@ def test_an_expander_that_has_lost_its_power_gets_its_outputs_back():
     assert board.expander.output(2) == 1
 
 
+def test_a_garbled_frame_moves_no_other_output():
+    # All ones would press the modem's key, all zeros hold the W5500 in its reset until the next restart.
+    for garbage in (0xFF, 0x00, 0x05):
+        board = Board()
+        outputs = expander.Expander()
+        outputs.set(2, True)
+        chip = board.expander
+        read = chip._read
+        spoiled = []
+
+        def once(register, read=read, spoiled=spoiled, garbage=garbage):
+            if register == 0x15 and not spoiled:
+                spoiled.append(True)
+                return garbage
+            return read(register)
+
+        chip._read = once
+        outputs.set(1, True)
+        assert spoiled and [chip.output(bit) for bit in (1, 2, 4)] == [1, 1, 0], garbage
+
+
+def test_an_expander_that_does_not_answer_is_left_as_it_is():
+    board = Board()
+    outputs = expander.Expander()
+    outputs.set(2, True)
+    chip = board.expander
+    # It hears, but nobody hears it.
+    read = chip._read
+    chip._read = lambda register: 0xFF
+    outputs.set(1, True)
+    chip._read = read
+    assert [chip.output(bit) for bit in (1, 2, 4)] == [0, 1, 0]
+
+
 def test_the_expander_is_read_without_allocating():
     Board()
     inputs = expander.Expander()

@@ -17,6 +17,7 @@ _GPIOA = const(0x12)
 _OLATB = const(0x15)
 
 _OUTPUTS = pins.OUT_READER_RESET | pins.OUT_ETH_RESET | pins.OUT_MODEM_KEY
+_TRIES = const(3)
 _KNOWN = pins.IN_LOW | pins.IN_HIGH
 # What an expander that does not answer has to say: every pole live, no protective earth, contact open.
 _SILENT = pins.IN_HIGH | pins.IN_PE | pins.IN_CONTACT
@@ -47,9 +48,22 @@ class Expander:
         port = self._exchange(_READ, _GPIOA, 0)
         return port if port & _KNOWN == pins.IN_HIGH else _SILENT
 
+    def _latch(self):
+        """What the outputs are, None when it cannot be had.
+
+        It is written back, so a garbled frame would press the modem's key or reset the W5500, which nobody would undo.
+        """
+        for _ in range(_TRIES):
+            latch = self._exchange(_READ, _OLATB, 0)
+            if not latch & ~_OUTPUTS and latch == self._exchange(_READ, _OLATB, 0):
+                return latch
+        return None
+
     def set(self, line: int, on: bool) -> None:
-        """Drive one of `pins.OUT_...` high or low."""
-        latch = self._exchange(_READ, _OLATB, 0) & _OUTPUTS
+        """Drive one of `pins.OUT_...` high or low; 0.3 ms. A chip that cannot be read is left as it is."""
+        latch = self._latch()
+        if latch is None:
+            return
         self._exchange(_WRITE, _OLATB, latch | line if on else latch & ~line)
         # It may have lost its power since.
         self._exchange(_WRITE, _IODIRB, 0xFF & ~_OUTPUTS)
