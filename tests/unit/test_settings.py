@@ -83,6 +83,24 @@ def test_an_unknown_key_is_a_key_error():
         pass  # as a dict does
 
 
+def test_a_password_of_a_link_that_is_set_again_is_told_since_somebody_wants_it_tried_again():
+    log = Log()
+    target = settings(scratch("settings-again"), log)
+    target.update({"sim_pin_password": "1234", "wifi_password": "long enough", "ocpp_password": "another"})
+    told = []
+    target.listeners.append(told.append)
+    for key, value in (("sim_pin_password", "1234"), ("wifi_password", "long enough")):
+        assert target.update({key: value}) == (), "nothing has changed"
+        assert told.pop() == (key,) and not told
+        assert log.entries[-1][3] == "installer set " + key
+    target.update({"ocpp_password": "another"})
+    target.update({"sim_pin_password": "1234", "apn": "internet"})
+    assert told == [("apn", "sim_pin_password")]
+    target.update({"sim_pin_password": ""})
+    target.update({"sim_pin_password": ""})
+    assert told[1:] == [("sim_pin_password",)]
+
+
 def test_a_change_is_kept_over_a_restart_and_told_to_listeners_and_log():
     folder = scratch("settings-change")
     log = Log()

@@ -63,6 +63,8 @@ SCHEMA = (
     ("ntp_servers", "0.pool.ntp.org 1.pool.ntp.org time.cloudflare.com", 120, "", "network"),  # RFC 5905; empty: none
     ("name", "wallbox", 32, "", "general"),
 )
+# A link that was refused waits long with these, or for ever.
+_TRIED = ("wifi_password", "sim_pin_password")
 _ADDRESSES = ("lan_gateway", "lan_dns")
 _ROWS: dict = {row[0]: row for row in SCHEMA}
 # Groups that an owner may change; the others can overload a house or cut the box off, and need an expert (R24).
@@ -142,10 +144,14 @@ class Settings:
     def update(self, changes: dict, who: str = "installer") -> tuple:
         """Change several settings at once, stored before it returns; returns the keys that changed.
 
+        Listeners hear of a password of a link, too, that somebody has typed in again: it is to be tried again.
         SettingError when anything is not allowed or flash refuses; then nothing has changed.
         """
         values = self._judged(changes)
+        again = tuple([key for key in _TRIED if changes.get(key) and changes[key] == self[key]])
         if values == self._values:
+            if again:
+                self._announce(again, who)
             return ()
         try:
             self._store.save(values)
@@ -155,8 +161,8 @@ class Settings:
             raise SettingError(text)
         changed = self._differing(values)
         self._values = values
-        if changed:
-            self._announce(changed, who)
+        if changed or again:
+            self._announce(changed + again, who)
         return changed
 
     def _judged(self, changes: dict) -> dict:
