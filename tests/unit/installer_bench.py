@@ -82,6 +82,7 @@ class App:
         self.jobs = Record(start=lambda name: None, cancel=lambda name: None, status=lambda name: {"running": False})
         self.faults = Record(status=list, is_active=lambda fault: False)
         self.why = Record(answer=lambda: {"code": "no_car", "text": "Ready."})
+        self.backend = Record(keep=lambda: None)
         self.restarts = []
         self.restart = self.restarts.append
         self.served = 0
