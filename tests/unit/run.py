@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import sys
 
 HELP = "micropython tests/unit/run.py tests/unit/test_x.py [part of a test's name ...]"
@@ -10,10 +11,15 @@ IMPORT_FOLDERS = ("firmware", "firmware/lib", "boards/simulator", "tests/unit", 
 
 
 def extend_import_path():
-    """Put the firmware, the simulated board, the tests and the installed packages before MicroPython's own path."""
+    """Put the firmware, the simulated board, the tests and the installed packages before MicroPython's own path.
+
+    As whole paths: a test may be in another folder.
+    """
     if not __file__.endswith(HERE):
         raise SystemExit("run: start as " + HELP)
     root = __file__[: -len(HERE)]
+    if not root.startswith("/"):
+        root = os.getcwd() + "/" + root
     sys.path[:0] = [root + folder for folder in IMPORT_FOLDERS]
 
 
@@ -64,7 +70,8 @@ def run_test(function):
 
 def run_file(path, parts):
     """Run the file's tests whose name holds one of `parts` (all when empty); return the count of failures."""
-    folder, _, name = ("./" + path).rpartition("/")
+    whole = path if path.startswith("/") else os.getcwd() + "/" + path
+    folder, _, name = whole.rpartition("/")
     sys.path.insert(0, folder)
     module = __import__(name[: -len(".py")])
     failed = passed = 0

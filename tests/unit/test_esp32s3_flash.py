@@ -8,11 +8,13 @@ from virtual_time import Log
 
 # 0x25E000 less: the tests need not fill it.
 _SIZE = 64 * 4096
-_HERE = os.getcwd()
+# A file of a bare name that the file system does not get stays among what tests leave.
+_HERE = os.getenv("TEST_TMP")
 
 
 def _fresh(label="vfs"):
     global esp32
+    os.chdir(_HERE)
     _, esp32 = s3_board.chip()
     esp32.partition(label, _SIZE)
     return s3_board.load("flash")
