@@ -60,20 +60,22 @@ def read(slots):
 
 
 def rebuilt(heads) -> Record:
-    """A Record for slots of which nothing is known any more: the newer firmware has to prove itself again."""
-    counters = [-1 if head is None else head.counter for head in heads]
-    newer = 1 if counters[1] > counters[0] else 0
-    record = Record(newer, max(0, counters[newer]))
-    if min(counters) >= 0 and counters[0] != counters[1]:
+    """A Record for slots of which nothing is known any more; `heads` are the Headers of what is whole, or None.
+
+    The highest counter counts as kept: losing the record brings no older firmware back. Of two that may run the later
+    built one has to prove itself again.
+    """
+    ages = [(-1, "") if head is None else (head.counter, head.built) for head in heads]
+    newer = 1 if ages[1] > ages[0] else 0
+    record = Record(newer, max(0, ages[newer][0]))
+    if ages[0][0] == ages[1][0] >= 0 and heads[0].sha256 != heads[1].sha256:
         record.good = 1 - newer
-        # What is on trial has not yet raised it.
-        record.counter = counters[1 - newer]
         record.begin(newer, heads[newer].version)
     return record
 
 
 def choose(record: Record, is_sound):
-    """The slot to start, None when neither is sound; `record` is changed to what must be kept before the start."""
+    """The slot to start, None when `is_sound(slot)` of neither; `record` is changed to what must be kept before the start."""
     trial, good = record.trial, record.good
     if trial is not None:
         if not is_sound(trial):
@@ -97,13 +99,19 @@ def choose(record: Record, is_sound):
 
 
 def prepare(slots):
-    """Choose a slot, note a try, mount it and put it on the import path -> the slot, None when neither is sound."""
+    """Choose a slot, note a try, mount it and put it on the import path -> the slot, None when neither may run.
+
+    It may when it is whole and no older than what was kept.
+    """
     heads = {}
 
-    def is_sound(slot):
+    def head(slot):
         if slot not in heads:
             heads[slot] = sound(slots, slot)
-        return heads[slot] is not None
+        return heads[slot]
+
+    def may_run(slot):
+        return head(slot) is not None and head(slot).counter >= record.counter
 
     loader.running = None
     try:
@@ -113,17 +121,15 @@ def prepare(slots):
         kept = None
     record = None if kept is None else unpack(kept)
     if record is None:
-        for slot in range(_SLOTS):
-            is_sound(slot)
-        record = rebuilt([heads[slot] for slot in range(_SLOTS)])
+        record = rebuilt([head(slot) for slot in range(_SLOTS)])
     good = record.good
-    slot = choose(record, is_sound)
+    slot = choose(record, may_run)
     if slot is None:
         return None
     # A trial whose tries cannot be counted would never end.
-    if not _kept(slots, record, kept) and slot == record.trial and is_sound(good):
+    if not _kept(slots, record, kept) and slot == record.trial and may_run(good):
         slot = good
-    mount(slots, slot, heads[slot].size)
+    mount(slots, slot, head(slot).size)
     return slot
 
 

@@ -68,8 +68,9 @@ def expected(state, forms):
     """(slot that must start, whether it is on trial) by the rules alone."""
     sound = [whole(form) for form in forms]
     if state is None:
-        if all(sound) and forms[0] != forms[1]:
-            return (0 if forms[0] == "new" else 1), True
+        # The higher counter; nobody comes back below it.
+        if all(sound):
+            return (1 if forms == ("old", "new") else 0), False
         return (0 if sound[0] else 1 if sound[1] else None), False
     good, trial = state["good"], state.get("trial")
     if trial is not None and sound[trial] and (state["tries"] or not sound[good]):
@@ -185,7 +186,7 @@ def test_a_record_that_cannot_be_read_is_not_written_over():
     with Slots(), Mounts():
         fill(0, "old")
         fill(1, "new")
-        keep(good=1, counter=9)
+        keep(good=0, counter=1)
         load = slots.load
 
         def fails():
@@ -193,11 +194,68 @@ def test_a_record_that_cannot_be_read_is_not_written_over():
 
         slots.load = fails
         try:
-            # Nothing is known, and nothing can be counted: the newer one is not tried.
-            assert start.prepare(slots) == 0
+            # Nothing is known: the one with the higher counter may have been kept.
+            assert start.prepare(slots) == 1
         finally:
             slots.load = load
-        assert kept().counter == 9 and start.prepare(slots) == 1
+        assert kept().counter == 1 and start.prepare(slots) == 0
+
+
+def test_what_is_read_only_without_a_record_is_tried_no_more_than_it_can_be_counted():
+    with Slots(), Mounts():
+        fill(0, "old")
+        put(1, container(NEW, unsigned, counter=1, version="later", built="2027-01-01T00:00:00Z"))
+        load = slots.load
+
+        def fails():
+            raise OSError(5)
+
+        slots.load = fails
+        try:
+            for _ in range(3):
+                assert start.prepare(slots) == 0
+        finally:
+            slots.load = load
+
+
+def test_a_lost_record_brings_no_firmware_back_that_is_older_than_what_was_kept():
+    for newer in (0, 1):
+        with Slots(), Mounts():
+            fill(newer, "new")
+            fill(1 - newer, "old")
+            slots.save(b"")
+            # However often the supply is cut before it could prove itself.
+            for _ in range(5):
+                assert start.prepare(slots) == newer
+                assert (kept().counter, kept().good, kept().trial) == (2, newer, None)
+
+
+def test_without_a_record_the_later_built_of_two_that_may_run_has_to_prove_itself():
+    for newer in (0, 1):
+        with Slots(), Mounts():
+            put(newer, container(NEW, unsigned, version="later", built="2027-01-01T00:00:00Z"))
+            put(1 - newer, container(OLD, unsigned, version="former"))
+            assert [start.prepare(slots) for _ in range(3)] == [newer, newer, 1 - newer]
+            assert (kept().version, kept().ended, kept().counter) == ("later", records.ROLLED_BACK, 1)
+
+
+def test_the_same_firmware_in_both_slots_is_no_trial():
+    with Slots(), Mounts():
+        fill(0, "old")
+        fill(1, "old")
+        assert start.prepare(slots) == 0 and kept().trial is None
+
+
+def test_a_firmware_below_the_counter_that_was_kept_is_not_started_though_the_good_one_is_damaged():
+    with Slots(), Mounts():
+        fill(0, "old")
+        fill(1, "damaged")
+        keep(good=1, counter=2)
+        assert start.prepare(slots) is None and loader.running is None
+        # Nor is one that somebody has put on trial.
+        fill(1, "new")
+        keep(good=1, trial=0, tries=2, counter=2)
+        assert start.prepare(slots) == 1
 
 
 def test_a_damaged_record_is_as_good_as_none():
@@ -293,9 +351,9 @@ def test_the_record_on_flash_is_old_or_new_after_a_cut_at_any_write():
 
 def test_a_slot_takes_bytes_only_where_it_is_erased():
     with Slots():
-        slots.write(0, 100, b"abc")
+        slots.write(0, 112, b"abcd" * 8)
         try:
-            slots.write(0, 102, b"d")
+            slots.write(0, 128, b"d" * 16)
         except ValueError as error:
             assert "not erased" in str(error)
         else:
