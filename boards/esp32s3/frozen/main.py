@@ -9,8 +9,10 @@ from micropython import const
 from hal import slots
 from loader import start
 
-# So long a firmware has until its own watchdog runs. It starts in two seconds.
+# So long it takes at most to choose a firmware, in some three seconds, and for that until its own watchdog runs, in two.
 _START_MS = const(30_000)
+# Without a firmware somebody is at the service port, or flash could not be read and is read again some day.
+_WAIT_MS = const(86_400_000)
 # Garbage is collected after so many bytes, not when nothing is free any more: by then the heap is full of holes, and
 # has grown into what Wi-Fi and TLS need (docs/footprint.md).
 _COLLECT_BYTES = const(8_192)
@@ -18,10 +20,17 @@ _COLLECT_BYTES = const(8_192)
 
 def run() -> None:
     """Run the firmware until a reset; Ctrl-C at the service port ends it."""
-    if start.prepare(slots) is None:
+    machine.WDT(timeout=_START_MS)
+    try:
+        slot = start.prepare(slots)
+    except Exception as error:
+        # One on trial has lost a try. The watchdog resets; until then somebody may come to the service port.
+        sys.print_exception(error)
+        return
+    if slot is None:
+        machine.WDT(timeout=_WAIT_MS)
         print("neither slot holds a firmware; send one with tools/flash")
         return
-    machine.WDT(timeout=_START_MS)
     # The firmware in the slot brings its own drivers.
     for name in list(sys.modules):
         if name.split(".")[0] == "hal":
