@@ -54,6 +54,31 @@ def test_a_session_goes_on_when_telling_of_it_fails():
     assert [error.args for error in failures] == [(True,), (False,)]
 
 
+def test_a_firmware_that_is_kept_is_told_once_and_no_failure_of_telling_it_goes_further():
+    box = app("events", "")
+    backend = Backend(box)
+    backend.security_event("InvalidFirmwareSignature", "nobody is there")
+    backend.firmware_updated("2.0")
+    told, failures = [], []
+    upkeep = Record(installing=False)
+    security = Record(event=lambda *what: told.append(what))
+    backend.wiring = Record(point=Record(upkeep=upkeep, security=security, failed=failures.append))
+    backend.security_event("InvalidFirmwareSignature", "wrong")
+    backend.firmware_updated("2.0")
+    assert told == [("InvalidFirmwareSignature", "wrong"), ("FirmwareUpdated", "2.0")]
+    # What the central system has ordered it tells by itself.
+    upkeep.installing = True
+    backend.firmware_updated("2.0")
+    assert len(told) == 2
+
+    def event(*_what):
+        raise MemoryError
+
+    security.event = event
+    backend.security_event("InvalidFirmwareSignature", "wrong")
+    assert len(failures) == 1
+
+
 class Half(Wiring):
     """The part of a wiring that decides cards."""
 

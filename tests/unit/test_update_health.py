@@ -1,9 +1,16 @@
 """What a firmware on trial is asked: what is wrong keeps it from being kept, what was wrong before does not."""
 
+import asyncio
+import json
+
+from storage_help import scratch
 from virtual_time import Record
 
+from journal import Journal
+from loader import record as records
 from wallbox.protection.faults import NO_CLOSE, PILOT_FEEDBACK, PILOT_LEVEL, RESIDUAL_CURRENT, STORAGE, WELD
 from wallbox.storage.store import Store
+from wallbox.update import health
 from wallbox.update.health import Health
 
 
@@ -124,3 +131,41 @@ def test_a_radio_that_is_silent_a_flash_that_refuses_and_settings_that_are_lost_
         rig = Rig()
         rig.entries.append({"code": "value_lost", "text": text})
         assert (rig.ill() is None) == well, text
+
+
+# -- how it ends --------------------------------------------------------------------------------------
+
+
+def ended(state="idle", **fields):
+    """What is told of an update that ended before this start -> (rig, entries of the security log, updates told)."""
+    rig = Rig()
+    record = records.Record()
+    for name, value in fields.items():
+        setattr(record, name, value)
+    update = Record(state=state, record=record, slot=1)
+    rig.app.security = Journal(scratch("health"), "security", 4)
+    rig.app.clock.utc_iso = lambda: None
+    rig.app.clock.uptime_s = lambda: 5
+    updated = []
+    rig.app.backend = Record(firmware_updated=updated.append)
+    kept = []
+    asyncio.run(health.run(rig.app, update, Record(save=kept.append), None))
+    assert records.unpack(kept[-1]).told
+    return [json.loads(entry) for entry in rig.app.security.records()], updated
+
+
+def test_a_firmware_that_is_kept_or_given_up_stands_in_the_security_log_and_is_told_to_the_central_system():
+    noted, updated = ended(ended=records.COMMITTED, version="2.0")
+    assert [(entry["what"], entry["role"], entry["result"]) for entry in noted] == [("firmware", "wallbox", "kept 2.0")]
+    assert updated == ["2.0 is healthy and stays"]
+    noted, updated = ended(ended=records.ROLLED_BACK, version="2.0", reason="the radio cannot be found")
+    assert noted[0]["result"] == "given up 2.0: the radio cannot be found" and updated == []
+
+
+def test_a_record_that_cannot_be_read_is_a_reason_not_to_keep_the_firmware():
+    rig = Rig()
+    before, health.load_record = health.load_record, lambda: None
+    try:
+        assert "cannot be read" in health._commit(rig.app.update, None)
+    finally:
+        health.load_record = before

@@ -31,6 +31,12 @@ class Upkeep:
         self.messages = []
         self._turn = point.sender.add(self._step)
 
+    @property
+    def installing(self) -> bool:
+        """Whether a firmware that the central system has ordered is being installed or on trial."""
+        job = self.jobs[UPDATE]
+        return job is not None and job.installing
+
     def resume(self) -> None:
         """Go on with what a restart has interrupted."""
         kept = self.store.load()

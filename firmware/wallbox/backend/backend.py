@@ -71,6 +71,20 @@ class Backend:
         except Exception as error:
             self.wiring.point.failed(error)
 
+    def security_event(self, kind: str, info: str) -> None:
+        """Tell the central system, as soon as it is there; without one nobody is told."""
+        if self.wiring is None:
+            return
+        try:
+            self.wiring.point.security.event(kind, info)
+        except Exception as error:
+            self.wiring.point.failed(error)
+
+    def firmware_updated(self, info: str) -> None:
+        """A new firmware is kept; of one that it has ordered the charge point tells by itself."""
+        if self.wiring is not None and not self.wiring.point.upkeep.installing:
+            self.security_event("FirmwareUpdated", info)
+
     def refusal(self, id_tag: str):
         """Why the box itself may not permit a session of `id_tag` now, in words, or None."""
         return None if self.wiring is None else self.wiring.point.refusal(id_tag)

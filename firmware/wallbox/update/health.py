@@ -4,6 +4,7 @@ from time import ticks_diff
 
 from micropython import const
 
+from wallbox.installer.security import SecurityLog
 from wallbox.protection.faults import (
     CATALOGUE,
     NO_CLOSE,
@@ -107,11 +108,15 @@ async def run(app, update, slots, beat) -> None:
     if update.state == TRIAL:
         await _prove(app, update, slots, beat)
     record = update.record
+    security = SecurityLog(app)
     if record.committed:
         app.log.add("warning", "update", "committed", "firmware %s is healthy and stays" % record.version)
+        security.add("firmware", "wallbox", "kept " + record.version)
+        app.backend.firmware_updated("%s is healthy and stays" % record.version)
     else:
         text = "firmware %s was given up: %s" % (record.version, record.reason)
         app.log.add("error", "update", "rolled_back", text)
+        security.add("firmware", "wallbox", "given up %s: %s" % (record.version, record.reason))
     record.told = True
     try:
         slots.save(record.pack())
@@ -147,8 +152,10 @@ def _commit(update, slots):
     from loader import start
 
     record = load_record()
-    record.commit(start.header(slots, update.slot).counter)
+    if record is None:
+        return "what is kept about the slots cannot be read"
     try:
+        record.commit(start.header(slots, update.slot).counter)
         slots.save(record.pack())
     except OSError as error:
         return "the flash memory refuses to keep it (%s)" % error
@@ -165,4 +172,5 @@ def _give_up(app, update, slots, ill: str) -> None:
         slots.save(update.record.pack())
     except OSError as error:
         app.log.add("error", "update", "not_stored", "why the firmware is given up could not be stored: %s" % error)
+    app.backend.keep()
     app.restart("the new firmware is not healthy: %s" % ill)
