@@ -149,7 +149,7 @@ def _flash(path: str) -> None:
             at = 0
             data = file.read(slots.SECTOR)
             while data and at < slots.SLOT_BYTES:
-                slots.write(0, at, data)
+                slots.write(0, at, data + b"\xff" * (-len(data) % slots.UNIT))
                 at += len(data)
                 data = file.read(slots.SECTOR)
         header = start.header(slots, 0)

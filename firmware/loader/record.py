@@ -70,6 +70,12 @@ class Record:
         self.version = version
         self.reason = ""
 
+    def reopen(self) -> None:
+        """A firmware is being received: how the update before has ended says nothing about this one."""
+        self.ended = NOTHING
+        self.told = True
+        self.reason = ""
+
     def commit(self, counter: int) -> None:
         """The firmware on trial is healthy: from now on it is the good one, and nothing older is accepted."""
         if self.trial is not None:

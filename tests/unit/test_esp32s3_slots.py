@@ -8,12 +8,12 @@ _FROZEN = __file__[: -len("tests/unit/test_esp32s3_slots.py")] + "boards/esp32s3
 _SLOT_BYTES = 0xC0000
 
 
-def chip(slots=True):
+def chip(slots=True, encrypted=False):
     machine, esp32 = s3_board.chip()
     esp32.blank()
     if slots:
         for label in ("slot_a", "slot_b"):
-            esp32.partition(label, _SLOT_BYTES)
+            esp32.partition(label, _SLOT_BYTES, encrypted=encrypted)
     return machine, esp32
 
 
@@ -28,25 +28,25 @@ def refused(call, *arguments):
 def test_what_is_written_to_a_slot_lies_in_its_partition_and_nowhere_else():
     _, esp32 = chip()
     slots = s3_board.load("slots")
-    slots.write(0, 4_096 + 100, b"in slot a")
-    slots.write(1, 0, b"in slot b")
-    buf = bytearray(9)
-    for slot, label, at, data in ((0, "slot_a", 4_196, b"in slot a"), (1, "slot_b", 0, b"in slot b")):
+    slots.write(0, 4_096 + 112, b"what in slot a..")
+    slots.write(1, 0, b"what in slot b..")
+    buf = bytearray(16)
+    for slot, label, at, data in ((0, "slot_a", 4_208, b"what in slot a.."), (1, "slot_b", 0, b"what in slot b..")):
         slots.read(slot, at, buf)
         assert buf == data
         esp32.Partition(label).readblocks(at // 4_096, buf, at % 4_096)
         assert buf == data
-        assert bytes(slots.map(slot)[at : at + 9]) == data
-    slots.read(1, 4_196, buf)
-    assert buf == b"\xff" * 9
+        assert bytes(slots.map(slot)[at : at + 16]) == data
+    slots.read(1, 4_208, buf)
+    assert buf == b"\xff" * 16
 
 
 def test_a_sector_is_erased_alone_and_a_write_erases_nothing():
     chip()
     slots = s3_board.load("slots")
     for at in (0, 4_096, 8_192):
-        slots.write(0, at, b"\x0f")
-    slots.write(0, 4_096, b"\xf3")
+        slots.write(0, at, b"\x0f" * 16)
+    slots.write(0, 4_096, b"\xf3" * 16)
     buf = bytearray(1)
     slots.read(0, 4_096, buf)
     assert buf == b"\x03", "NOR flash only clears bits"
@@ -69,15 +69,48 @@ def test_slots_are_as_large_as_their_partitions():
                 row = [part.strip() for part in line.split(",")]
                 rows[row[0]] = int(row[4], 16)
     assert rows["slot_a"] == rows["slot_b"] == _SLOT_BYTES
-    slots.write(1, _SLOT_BYTES - 1, b"x")
-    assert refused(slots.write, 1, _SLOT_BYTES, b"x")
+    slots.write(1, _SLOT_BYTES - 16, b"x" * 16)
+    assert refused(slots.write, 1, _SLOT_BYTES, b"x" * 16)
     assert refused(slots.erase, 1, _SLOT_BYTES // 4_096)
+
+
+def test_only_whole_units_are_written_as_encrypted_flash_takes_nothing_else():
+    for encrypted in (False, True):
+        chip(encrypted=encrypted)
+        slots = s3_board.load("slots")
+        for at, count in ((0, 15), (0, 17), (8, 16), (4_095, 1)):
+            try:
+                slots.write(0, at, b"x" * count)
+            except ValueError as error:
+                assert "multiples of 16" in str(error)
+            else:
+                raise AssertionError((at, count))
+        slots.write(0, 4_080, b"y" * 16)
+        buf = bytearray(3)
+        slots.read(0, 4_085, buf)
+        assert buf == b"yyy"
+
+
+def test_the_stand_in_of_encrypted_flash_is_as_strange_as_a_chip():
+    _, esp32 = chip(encrypted=True)
+    partition = esp32.Partition("slot_a")
+    buf = bytearray(64)
+    partition.readblocks(0, buf)
+    assert buf.count(b"\xff") < 8, "erased bytes read as anything"
+    for offset, count in ((0, 15), (8, 16), (1, 1)):
+        assert refused(partition.writeblocks, 0, bytes(count), offset) in (-0x102, -0x104)
+    partition.writeblocks(0, b"0123456789abcdef" * 2, 16)
+    partition.readblocks(0, buf, 0)
+    assert buf[16:48] == b"0123456789abcdef" * 2
+    partition.writeblocks(0, b" 123456789abcdef", 16)
+    partition.readblocks(0, buf, 0)
+    assert buf[16:32] != b" 123456789abcdef" and buf[32:48] == b"0123456789abcdef"
 
 
 def test_without_partitions_everything_is_refused():
     chip(slots=False)
     slots = s3_board.load("slots")
-    for call in ((slots.read, 0, 0, bytearray(1)), (slots.erase, 1, 0), (slots.write, 0, 0, b"x"), (slots.map, 0)):
+    for call in ((slots.read, 0, 0, bytearray(1)), (slots.erase, 1, 0), (slots.write, 0, 0, b"x" * 16), (slots.map, 0)):
         assert refused(*call) == 2
 
 
@@ -136,7 +169,7 @@ def started(slot, main=None):
     imported = []
     machine, _ = chip()
     s3_board.load("slots")
-    loader.start = Start(slot)
+    loader.start = slot if isinstance(slot, Start) else Start(slot)
     genuine = builtins.__import__
 
     def take(name, *rest):
@@ -177,6 +210,26 @@ def test_garbage_is_collected_before_the_heap_is_full_of_holes():
 
 def test_with_neither_slot_whole_nothing_is_started_and_nothing_reset():
     assert started(None) == []
+    import machine
+
+    assert machine.chip.watchdog.timeout_us >= 3_600_000_000, "somebody may be at the service port"
+
+
+def test_what_fails_or_hangs_before_the_firmware_runs_is_reset_by_the_watchdog():
+    seen = []
+
+    class Failing(Start):
+        def prepare(self, slots):
+            import machine
+
+            seen.append(machine.chip.watchdog.timeout_us)
+            raise ValueError("no file system in the slot")
+
+    assert started(Failing(0)) == []
+    assert seen == [30_000_000]
+    import machine
+
+    assert machine.chip.watchdog.timeout_us == 30_000_000, "and nobody feeds it"
 
 
 def test_ctrl_c_leaves_the_firmware_for_the_service_port():
@@ -188,25 +241,37 @@ def test_ctrl_c_leaves_the_firmware_for_the_service_port():
 
 
 def test_a_container_is_written_tried_and_kept_on_the_chips_own_flash():
-    from update_help import KEYS, container, content
+    for encrypted in (False, True):
+        _written_tried_and_kept(encrypted)
+
+
+def _written_tried_and_kept(encrypted):
+    from update_help import KEYS, container, content, filled
     from update_help import run as run_now
 
     from loader import start
     from wallbox.update.container import check
     from wallbox.update.writer import Writer
 
-    _, esp32 = chip()
+    _, esp32 = chip(encrypted=encrypted)
     slots = s3_board.load("slots")
     first = container(content(5_000, 1), board="wallbox-s3-1", version="1")
-    second = container(content(6_000, 2), board="wallbox-s3-1", version="2", counter=4)
+    second = container(content(6_001, 2), board="wallbox-s3-1", version="2", counter=4)
     for at in range(0, len(first), 4_096):
-        slots.write(0, at, first[at : at + 4_096])
+        slots.erase(0, at // 4_096)
+        slots.write(0, at, filled(first[at : at + 4_096]))
     started = []
     mount, start.mount = start.mount, lambda _slots, slot, size: started.append((slot, size))
     try:
         assert start.prepare(slots) == 0
         target = Writer(slots, 1, len(second), lambda header: check(header, slots, 1, KEYS))
-        run_now(target.write(second))
+        run_now(target.write(second[:9_000]))
+        # The link was cut.
+        esp32.power_cut()
+        mark = target.head, target.stored, target.crc
+        target = Writer(slots, 1, len(second), lambda header: check(header, slots, 1, KEYS))
+        assert run_now(target.go_on(*mark)) and target.offset == 8_192
+        run_now(target.write(second[8_192:]))
         run_now(target.finish())
         record = start.read(slots)
         record.begin(1, "2")
@@ -221,5 +286,5 @@ def test_a_container_is_written_tried_and_kept_on_the_chips_own_flash():
         assert start.prepare(slots) == 1
     finally:
         start.mount = mount
-    assert started == [(0, 5_000), (1, 6_000), (1, 6_000)]
+    assert started == [(0, 5_000), (1, 6_001), (1, 6_001)]
     assert (start.read(slots).good, start.read(slots).counter) == (1, 4)

@@ -90,11 +90,16 @@ class Slots:
         self.flash.power(True)
 
 
+def filled(data):
+    """Up to a whole unit of flash."""
+    return data + b"\xff" * (-len(data) % slots.UNIT)
+
+
 def put(slot, data):
     """Write a container as a programmer does."""
     for at in range(0, len(data), slots.SECTOR):
         slots.erase(slot, at // slots.SECTOR)
-        slots.write(slot, at, data[at : at + slots.SECTOR])
+        slots.write(slot, at, filled(data[at : at + slots.SECTOR]))
 
 
 def keep(**fields):

@@ -34,7 +34,7 @@ class Serial:
         from binascii import a2b_base64
         data = a2b_base64(text)
         if self.at:
-            self.slots.write(0, self.at, data)
+            self.slots.write(0, self.at, data + b"\\xff" * (-len(data) % self.slots.UNIT))
         else:
             self.head = data
         self.at += len(data)

@@ -1,6 +1,7 @@
 """The two slots for the firmware in the chip's flash, and what the loader keeps about them in NVS.
 
-Writing stops everything that runs from flash for the time of it, erasing a sector for 45 ms and more.
+Writing stops everything that runs from flash for the time of it, erasing a sector for 45 ms and more. On a chip with
+flash encryption all is read and written in plain, but for erased bytes: these read as anything.
 """
 
 import esp32
@@ -11,6 +12,9 @@ from hal import nvs
 
 BOARD = "wallbox-s3-1"
 SECTOR = 4096
+# Encrypted flash is written in whole units of this at whole addresses (ESP-IDF, esp_flash_write_encrypted); so is any
+# here, that a board without encryption takes nothing which one with it refuses.
+UNIT = 16
 # As in partitions.csv.
 SLOT_BYTES = 786_432
 
@@ -36,7 +40,9 @@ def erase(slot: int, sector: int) -> None:
 
 
 def write(slot: int, offset: int, data) -> None:
-    """Write within one sector, to bytes that are erased; OSError when flash refuses."""
+    """Write whole units within one sector, to bytes that are erased; OSError when flash refuses, ValueError."""
+    if offset % UNIT or len(data) % UNIT:
+        raise ValueError("slot: %d bytes at %d are not allowed; allowed: multiples of %d" % (len(data), offset, UNIT))
     sector, within = divmod(offset, SECTOR)
     # With an offset nothing is erased.
     _partition(slot).writeblocks(sector, data, within)

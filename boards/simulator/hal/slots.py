@@ -10,6 +10,7 @@ from plant.flash import BLOCK_BYTES, RECORD_BLOCKS, SLOT_BLOCKS, SLOTS
 
 BOARD = "simulator"
 SECTOR = 4096
+UNIT = 16
 SLOT_BYTES = 524_288
 
 _RECORD_BYTES = 256
@@ -39,7 +40,9 @@ def erase(slot: int, sector: int) -> None:
 
 
 def write(slot: int, offset: int, data) -> None:
-    """Write within one sector, to bytes that are erased; OSError when flash refuses."""
+    """Write whole units within one sector, to bytes that are erased; OSError when flash refuses, ValueError."""
+    if offset % UNIT or len(data) % UNIT:
+        raise ValueError("slot: %d bytes at %d are not allowed; allowed: multiples of %d" % (len(data), offset, UNIT))
     block, within = divmod(offset, BLOCK_BYTES)
     _area().write(slot * SLOT_BLOCKS + block, within, data)
 

@@ -33,8 +33,19 @@ class Place:
             raise self._wrong
         if self._receiver is None:
             raise ValueError("the firmware is empty")
+        await self._take_up()
         if not await self._receiver.finish():
             raise OSError(self._receiver.text())
+
+    async def _take_up(self) -> None:
+        """Go on with what is here whole, though it has waited so long for its time that cars may charge again."""
+        writer = self._receiver.writer
+        if self._receiver.look() or not writer.complete:
+            return
+        self._receiver = self._app.update.receive("OCPP", writer.offset)
+        if not await self._receiver.go_on(writer.head, writer.stored, writer.crc):
+            self._receiver.close()
+            raise OSError("something else was written over the firmware while it waited for its time")
 
     def discard(self) -> None:
         """Forget what was written; harmless when that was done."""

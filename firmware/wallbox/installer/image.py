@@ -10,10 +10,13 @@ from wallbox.installer.errors import CommandError, refuse
 from wallbox.installer.uploads import remove, size_of
 from wallbox.storage.store import Store
 
-# The header, since it goes into the slot last; which upload it belongs to is in the store `uploads`.
+# The header, since it goes into the slot last.
 _HEAD = "/firmware.head"
-_NAME = "firmware"
+# [SHA-256, bytes stored, CRC-32 of these]: up to where an upload goes on after a cut of the supply.
+_MARK = "firmware"
 _VERSION = const(1)
+# The mark is written again after so many bytes: a few seconds of the radio's, two dozen times for a slot.
+_MARKED_BYTES = const(32_768)
 _SIZE_MAX = const((1 << 30) - 1)
 # Which argument is at fault; else it is the file.
 _FIELDS = {"size": "size", "truncated": "size", "damaged": "sha256", "sha256": "sha256"}
@@ -33,6 +36,8 @@ class Image:
         self.sha256 = sha256
         self._app = link.app
         self._head = link.app.folder + _HEAD
+        self._mark = Store(link.app.folder, _MARK, _VERSION, link.app.log)
+        self._marked = 0
         self._receiver = None
 
     @property
@@ -61,17 +66,13 @@ class Image:
             raise self._told(error)
 
     async def _go_on(self) -> None:
-        begun = self._marks().load() or {}
-        if begun.get(_NAME) != self.sha256 or size_of(self._head) != slots.SECTOR:
+        left = self._app.update.left or self._mark.load()
+        if not _is_mark(left) or left[0] != self.sha256 or size_of(self._head) != slots.SECTOR:
             return
         with open(self._head, "rb") as file:
             head = file.read()
-        left = self._app.update.left
-        offset = left[1] if left is not None and left[0] == self.sha256 else None
-        await self._receiver.go_on(head, offset)
-
-    def _marks(self):
-        return Store(self._app.folder, "uploads", _VERSION, self._app.log)
+        if await self._receiver.go_on(head, left[1], left[2]):
+            self._marked = self.stored
 
     async def write(self, data) -> None:
         """Add `data` at `offset`; CommandError, and then it is given up."""
@@ -83,18 +84,19 @@ class Image:
                 self._forget()
             await self._receiver.write(data)
             if not had_head and writer.head is not None:
-                self._keep_head(writer.head)
+                with open(self._head, "wb") as file:
+                    file.write(writer.head)
+                self._keep_mark()
+            elif writer.stored - self._marked >= _MARKED_BYTES:
+                self._keep_mark()
         except (OSError, ValueError) as error:
             self._receiver.close()
             raise self._told(error)
 
-    def _keep_head(self, head: bytes) -> None:
-        with open(self._head, "wb") as file:
-            file.write(head)
-        marks = self._marks()
-        begun = marks.load() or {}
-        begun[_NAME] = self.sha256
-        marks.save(begun)
+    def _keep_mark(self) -> None:
+        writer = self._receiver.writer
+        self._mark.save([self.sha256, writer.stored, writer.crc])
+        self._marked = writer.stored
 
     def _forget(self) -> None:
         self._app.update.left = None
@@ -126,7 +128,7 @@ class Image:
         if self._receiver is None:
             return
         if self._receiver.writer.head is not None:
-            self._app.update.left = [self.sha256, self.stored]
+            self._app.update.left = [self.sha256, self.stored, self._receiver.writer.crc]
         self._receiver.close()
 
     def cancel(self) -> None:
@@ -137,3 +139,8 @@ class Image:
         except OSError as error:
             self._app.log.add("error", "installer", "upload_left", "%s could not be removed: %s" % (self._head, error))
         self._receiver = None
+
+
+def _is_mark(found) -> bool:
+    """Whether a mark has its form, as one that was read may have another."""
+    return isinstance(found, list) and [type(part) for part in found] == [str, int, int]

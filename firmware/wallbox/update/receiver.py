@@ -7,6 +7,7 @@ from micropython import const
 
 import hal.slots as slots
 from loader.header import Refused
+from wallbox.installer.security import SecurityLog
 from wallbox.update.container import check
 from wallbox.update.keys import KEYS
 from wallbox.update.service import IDLE, RECEIVING, RESTART, forget, load_record
@@ -19,6 +20,8 @@ _LOOK_REST_MS = const(10_000)
 # Whoever sent the update hears of its end before the restart.
 _ANSWER_MS = const(5_000)
 _LIMIT = "update"
+# Refused since it is not what somebody with a key has signed.
+_FORGED = ("key", "signature", "damaged")
 _HOLD = "a firmware update is under way; charging goes on after it"
 _INSTALLED = "firmware %s is verified and in slot %s; the wallbox restarts into it and keeps it when it is healthy"
 _WRITTEN = "firmware %s is verified and in slot %s; it takes no effect, as this wallbox was not started from a slot"
@@ -73,15 +76,37 @@ class Receiver:
         self._app.offer.set(_LIMIT, 0, _HOLD, "update", ticks_add(now, _SILENT_MS))
 
     async def _judge(self, header) -> None:
-        record = self._update.record
+        record = self._record()
         await check(header, slots, 0 if record is None else record.counter, KEYS)
+        if record is not None and record.over:
+            record.reopen()
+            self._keep(record)
         text = "firmware %s comes over %s, for slot %s" % (header.version, self.source, "ab"[self._slot])
         self._app.log.add("info", "update", "receiving", text)
 
-    async def go_on(self, head: bytes, offset) -> None:
-        """Go on with what is in the slot already, see `Writer.go_on`; Refused."""
+    def _record(self):
+        """What is kept about the slots, None when nothing starts from them here; OSError."""
+        if self._update.slot is None:
+            return None
+        record = load_record()
+        if record is None:
+            # Without it nothing says how old a firmware may be.
+            raise OSError("what is kept about the slots cannot be read")
+        return record
+
+    def _keep(self, record) -> None:
+        slots.save(record.pack())
+        self._update.record = record
+
+    async def go_on(self, head: bytes, stored: int, crc: int) -> bool:
+        """Go on with what is in the slot already, if it is, see `Writer.go_on`; Refused, OSError. Then it is over."""
         self._check()
-        await self.writer.go_on(head, offset)
+        self._alive()
+        try:
+            return await self.writer.go_on(head, stored, crc)
+        except (Refused, OSError) as error:
+            self._failed(error)
+            raise
 
     async def write(self, data) -> None:
         """Take the next bytes; Refused, OSError. After either it is over."""
@@ -107,6 +132,8 @@ class Receiver:
             self._failed(error)
             raise
         self._app.log.add("warning", "update", "installed" if self.installed else "written", self.text())
+        if self.installed:
+            SecurityLog(self._app).add("firmware", self.source, "installed " + self.version)
         self.close()
         return self.installed
 
@@ -115,19 +142,29 @@ class Receiver:
         update = self._update
         if update.slot is None:
             return False
-        record = load_record()
-        record.begin(self._slot, self.writer.header.version)
-        slots.save(record.pack())
-        update.record = record
+        record = self._record()
+        record.begin(self._slot, self.version)
+        self._keep(record)
         update.state = RESTART
         return True
 
     def _check(self) -> None:
-        if not self._open:
+        if not self.look():
             raise OSError("the update was given up")
+
+    def look(self) -> bool:
+        """Give it up when nothing has come for too long, since cars may charge then -> whether it goes on."""
+        if self._open and ticks_diff(self._app.clock.ticks_ms(), self.heard_ms) >= _SILENT_MS:
+            self._app.log.add("warning", "update", "silent", "no more of the firmware has come")
+            self.close()
+        return self._open
 
     def _failed(self, error) -> None:
         self._app.log.add("error", "update", "refused", "firmware over %s: %s" % (self.source, error))
+        if isinstance(error, Refused):
+            SecurityLog(self._app).add("firmware", self.source, "refused: %s" % error)
+            if error.code in _FORGED:
+                self._app.backend.security_event("InvalidFirmwareSignature", str(error))
         self.close()
 
     def close(self) -> None:
@@ -151,13 +188,12 @@ async def watch(app, update) -> None:
     Returns when there is nothing to watch.
     """
     while update.state == RECEIVING:
-        if ticks_diff(app.clock.ticks_ms(), update.receiver.heard_ms) >= _SILENT_MS:
-            app.log.add("warning", "update", "silent", "no more of the firmware has come")
-            update.receiver.close()
+        update.receiver.look()
         await app.clock.poll(_LOOK_MS, _LOOK_REST_MS)
     if update.state == RESTART:
         await asyncio.sleep_ms(_ANSWER_MS)
         while app.session.active:
             await app.clock.poll(_LOOK_MS, _LOOK_REST_MS)
+        app.backend.keep()
         app.restart("firmware update")
     forget()

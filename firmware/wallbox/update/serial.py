@@ -4,7 +4,6 @@ import asyncio
 from binascii import a2b_base64
 
 from loader import start
-from loader.record import Record
 from wallbox.update.container import check
 from wallbox.update.keys import KEYS
 from wallbox.update.writer import Writer
@@ -16,7 +15,10 @@ class Serial:
     def __init__(self, slots, size: int, keys=KEYS):
         self._slots = slots
         self._keys = keys
-        self._record = start.read(slots) or Record()
+        self._record = start.read(slots)
+        if self._record is None:
+            # Without it nothing says how old a firmware may be.
+            raise OSError("what is kept about the slots cannot be read")
         self._target = 1 - self._record.good
         self._writer = Writer(slots, self._target, size, self._judge)
 

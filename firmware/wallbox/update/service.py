@@ -21,7 +21,7 @@ class Update:
     """`state` is one of the four above; `slot` the one that runs, None when the firmware is started from source.
 
     `record` is what the loader knows; without slots it is None. `receiver` takes what comes; `left` is None or
-    [SHA-256, bytes stored] of an upload that its link has left.
+    [SHA-256, bytes stored, CRC-32 of these] of an upload that its link has left.
     """
 
     def __init__(self, app):

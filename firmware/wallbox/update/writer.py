@@ -1,6 +1,11 @@
-"""Writes a container into a slot, sector by sector as it comes; the header last, so that half of one is no firmware."""
+"""Writes a container into a slot, sector by sector as it comes; the header last, so that half of one is no firmware.
+
+Where flash is encrypted, erased bytes read as anything, and only whole units of 16 bytes can be written. So a sector is
+erased whenever it is written, and what is read is compared with what it should be, never with 0xFF.
+"""
 
 import asyncio
+from binascii import crc32
 from hashlib import sha256
 
 from micropython import const
@@ -14,8 +19,8 @@ _PIECE_BYTES = const(1024)
 class Writer:
     """`offset` bytes have come, the first `stored` of them are on flash (those of the header in memory, as `head`).
 
-    `judge(header)` is a coroutine that raises Refused for a firmware that must not be installed; nothing is erased
-    before. `size` is what the whole container has, None when only its header tells.
+    `crc` is the CRC-32 of these. `judge(header)` is a coroutine that raises Refused for a firmware that must not be
+    installed; nothing is erased before. `size` is what the whole container has, None when only its header tells.
     """
 
     def __init__(self, slots, slot: int, size, judge):
@@ -25,22 +30,35 @@ class Writer:
         self._judge = judge
         self._buf = bytearray(slots.SECTOR)
         self._piece = memoryview(bytearray(_PIECE_BYTES))
-        self._blank = b"\xff" * _PIECE_BYTES
         self.offset = 0
         self.stored = 0
+        self.crc = 0
         self.head = None
         self.header = None
 
-    async def go_on(self, head: bytes, offset=None) -> None:
-        """Take the header of a container of which a part is in the slot; `offset`: how much, None: what is found."""
-        await self._take_head(head)
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has come."""
+        return self.header is not None and self.offset == self._size
+
+    async def go_on(self, head: bytes, stored: int, crc: int) -> bool:
+        """Take up a container of which the first `stored` bytes were written -> False when these are not there.
+
+        Nothing has changed then. Something else may have been written over it since.
+        """
         sector = self._slots.SECTOR
-        if offset is None:
-            offset = sector
-            while offset + sector < self._size and not await self._is_blank(offset + sector):
-                # The last one there is may be half of one.
-                offset += sector
-        self.offset = self.stored = offset
+        if stored < sector or (stored % sector and stored != self._size) or stored > self._slots.SLOT_BYTES:
+            return False
+        found = crc32(head)
+        for at in range(sector, stored, _PIECE_BYTES):
+            found = crc32(self._read(at, stored), found)
+            await asyncio.sleep_ms(0)
+        if found != crc:
+            return False
+        await self._take_head(head)
+        self.offset = self.stored = stored
+        self.crc = crc
+        return True
 
     async def write(self, data) -> None:
         """Take the next bytes; Refused when they cannot be right, OSError when flash refuses."""
@@ -61,14 +79,25 @@ class Writer:
 
     async def _sector(self, number: int, count: int) -> None:
         """The sector in the buffer is complete, or the last one."""
+        data = memoryview(self._buf)[:count]
         if number:
-            await self._store(number * self._slots.SECTOR, memoryview(self._buf)[:count])
+            await self._store(number, self._filled(count))
         elif count < self._slots.SECTOR:
             raise Refused("truncated", "the container ends within its header, after %d bytes" % count)
         else:
             await self._take_head(bytes(self._buf))
-            await self._erase()
+            # The header that is there goes first, since what it speaks of goes next.
+            self._slots.erase(self._slot, 0)
+            await asyncio.sleep_ms(0)
+        self.crc = crc32(data, self.crc)
         self.stored = self.offset
+
+    def _filled(self, count: int):
+        """The first `count` bytes of the buffer, filled up to a whole unit of flash."""
+        unit = self._slots.UNIT
+        end = (count + unit - 1) // unit * unit
+        self._buf[count:end] = b"\xff" * (end - count)
+        return memoryview(self._buf)[:end]
 
     async def _take_head(self, head: bytes) -> None:
         header = parse(head)
@@ -81,40 +110,32 @@ class Writer:
         self.header = header
         self.head = head
 
-    async def _erase(self) -> None:
-        """Make room: the header that is there goes first, since what it speaks of goes next."""
-        sector = self._slots.SECTOR
-        for number in range((self._size + sector - 1) // sector):
-            if not await self._is_blank(number * sector):
-                self._slots.erase(self._slot, number)
-            await asyncio.sleep_ms(0)
-
-    async def _store(self, at: int, data) -> None:
-        """Write within a sector that is blank, or has some of it from before a cut."""
-        if await self._has(at, data):
+    async def _store(self, number: int, data) -> None:
+        """Write the first bytes of a sector, unless they are there from before a cut."""
+        if await self._has(number, data):
             return
-        if not await self._is_blank(at):
-            self._slots.erase(self._slot, at // self._slots.SECTOR)
-            await asyncio.sleep_ms(0)
+        self._slots.erase(self._slot, number)
+        await asyncio.sleep_ms(0)
+        at = number * self._slots.SECTOR
         self._slots.write(self._slot, at, data)
         await asyncio.sleep_ms(0)
-        if not await self._has(at, data):
+        if not await self._has(number, data):
             raise OSError("flash did not keep what was written at %d" % at)
 
-    async def _has(self, at: int, data) -> bool:
-        return await self._compare(at, data, len(data))
-
-    async def _is_blank(self, at: int) -> bool:
-        return await self._compare(at, None, self._slots.SECTOR)
-
-    async def _compare(self, at: int, data, count: int) -> bool:
-        for done in range(0, count, _PIECE_BYTES):
-            piece = self._piece[: min(_PIECE_BYTES, count - done)]
-            self._slots.read(self._slot, at + done, piece)
-            if piece != (self._blank[: len(piece)] if data is None else data[done : done + len(piece)]):
+    async def _has(self, number: int, data) -> bool:
+        start = number * self._slots.SECTOR
+        for done in range(0, len(data), _PIECE_BYTES):
+            piece = self._read(start + done, start + len(data))
+            if piece != data[done : done + len(piece)]:
                 return False
             await asyncio.sleep_ms(0)
         return True
+
+    def _read(self, at: int, end: int):
+        """What lies at a place, up to `end` or as much as is read at a time."""
+        piece = self._piece[: min(_PIECE_BYTES, end - at)]
+        self._slots.read(self._slot, at, piece)
+        return piece
 
     async def finish(self, whole=None) -> None:
         """Read all of it back and, when it is whole, write the header; Refused, and then the slot holds no firmware.
@@ -122,12 +143,11 @@ class Writer:
         `whole` is the SHA-256 that the container should have.
         """
         header = self.header
-        if header is None or self.offset < self._size:
+        if not self.complete:
             raise Refused("truncated", "the container ends after %d bytes" % self.offset)
         digest, both = sha256(), sha256(self.head)
-        for done in range(0, header.size, _PIECE_BYTES):
-            piece = self._piece[: min(_PIECE_BYTES, header.size - done)]
-            self._slots.read(self._slot, self._slots.SECTOR + done, piece)
+        for at in range(self._slots.SECTOR, self._size, _PIECE_BYTES):
+            piece = self._read(at, self._size)
             digest.update(piece)
             both.update(piece)
             await asyncio.sleep_ms(0)
@@ -135,4 +155,4 @@ class Writer:
             raise Refused("sha256", "what was received has another SHA-256 than was announced")
         if digest.digest() != header.sha256:
             raise Refused("damaged", "the firmware is damaged: its SHA-256 is not that of its header")
-        await self._store(0, self.head)
+        await self._store(0, memoryview(self.head))

@@ -2,19 +2,25 @@
 
 NVS keeps what `commit` has made lasting, over `power_cut`. A partition is NOR flash: erased in sectors, and a write
 can only clear bits. Partitions are made by tests (`partition`), with the labels of boards/esp32s3/partitions.csv.
+
+An encrypted one keeps what is written under a cipher of 16 bytes that depends on the address, and takes whole blocks of
+it at whole addresses (ESP-IDF, flash encryption); what is erased or written twice reads as something else.
 """
 
 from errno import EINVAL, ENOENT
+from hashlib import sha256
 
 # Codes of ESP-IDF (nvs.h), which the port raises negative.
 _NVS_NOT_FOUND = 0x1102
 _NVS_KEY_TOO_LONG = 0x1109
 _NVS_INVALID_LENGTH = 0x110C
+_INVALID_ARG = 0x102
 _INVALID_SIZE = 0x104
 
 # nvs.h: NVS_KEY_NAME_MAX_SIZE and NVS_NS_NAME_MAX_SIZE, both with the closing zero.
 _NAME_BYTES = 16
 _SECTOR = 4096
+_CIPHER_BYTES = 16
 
 _stored = {}
 _written = {}
@@ -35,9 +41,21 @@ def power_cut():
     _written.update(_stored)
 
 
-def partition(label, size, kind=1):
+def partition(label, size, kind=1, encrypted=False):
     """Make a partition of erased flash."""
-    _flash[label] = (kind, size, {})
+    _flash[label] = (kind, size, {}, encrypted)
+
+
+def _ciphered(block, place, back=False):
+    """A block under a cipher that stands in for XTS-AES: each byte hangs on those before it and on a key of the place."""
+    key = sha256(b"%d" % place).digest()
+    found = bytearray(_CIPHER_BYTES)
+    before = key[-1]
+    for i in range(_CIPHER_BYTES):
+        carried = key[i] + 5 * before
+        found[i] = (block[i] - carried if back else block[i] + carried) & 0xFF
+        before = block[i] if back else found[i]
+    return bytes(found)
 
 
 def _fail(code, name):
@@ -108,11 +126,11 @@ class Partition:
             raise OSError(ENOENT)
         self._label = label
         self._block = block_size
-        self._kind, self._size, self._sectors = _flash[label]
+        self._kind, self._size, self._sectors, self._encrypted = _flash[label]
 
     def info(self):
         """(type, subtype, address, size, label, encrypted); addresses are not modelled."""
-        return (self._kind, 0x10, 0, self._size, self._label, False)
+        return (self._kind, 0x10, 0, self._size, self._label, self._encrypted)
 
     def _span(self, block, count, offset):
         at = block * self._block + offset
@@ -123,7 +141,18 @@ class Partition:
     def readblocks(self, block_num, buf, offset=0):
         """Read."""
         at = self._span(block_num, len(buf), offset)
-        view = memoryview(buf)
+        if not self._encrypted:
+            self._read(at, memoryview(buf))
+            return
+        first = at // _CIPHER_BYTES * _CIPHER_BYTES
+        raw = bytearray(-(-(at + len(buf) - first) // _CIPHER_BYTES) * _CIPHER_BYTES)
+        self._read(first, memoryview(raw))
+        for place in range(0, len(raw), _CIPHER_BYTES):
+            end = place + _CIPHER_BYTES
+            raw[place:end] = _ciphered(bytes(raw[place:end]), first + place, back=True)
+        buf[:] = raw[at - first : at - first + len(buf)]
+
+    def _read(self, at, view):
         while len(view):
             number, start = divmod(at, _SECTOR)
             count = min(len(view), _SECTOR - start)
@@ -135,10 +164,18 @@ class Partition:
     def writeblocks(self, block_num, buf, offset=None):
         """Program, and without an offset erase before."""
         at = self._span(block_num, len(buf), offset or 0)
+        data = bytes(buf)
+        if self._encrypted:
+            if at % _CIPHER_BYTES:
+                _fail(_INVALID_ARG, "ESP_ERR_INVALID_ARG")
+            if len(data) % _CIPHER_BYTES:
+                _fail(_INVALID_SIZE, "ESP_ERR_INVALID_SIZE")
+            places = range(0, len(data), _CIPHER_BYTES)
+            data = b"".join([_ciphered(data[place : place + _CIPHER_BYTES], at + place) for place in places])
         if offset is None:
             for number in range(at // _SECTOR, -(-(at + len(buf)) // _SECTOR)):
                 self._sectors.pop(number, None)
-        for index, byte in enumerate(bytes(buf)):
+        for index, byte in enumerate(data):
             number, start = divmod(at + index, _SECTOR)
             sector = self._sectors.get(number)
             if sector is None:
