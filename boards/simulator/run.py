@@ -149,6 +149,8 @@ def _flash(path: str) -> None:
             at = 0
             data = file.read(slots.SECTOR)
             while data and at < slots.SLOT_BYTES:
+                # A former image may have been refused when it was here already.
+                slots.erase(0, at // slots.SECTOR)
                 slots.write(0, at, data + b"\xff" * (-len(data) % slots.UNIT))
                 at += len(data)
                 data = file.read(slots.SECTOR)

@@ -50,6 +50,10 @@ def told(csms: Csms) -> list[str]:
     return [one.payload["status"] for one in csms.seen(STATUS)]
 
 
+def events(csms: Csms, kind: str) -> list[str]:
+    return [one.payload["type"] for one in csms.seen("SecurityEventNotification") if one.payload["type"] == kind]
+
+
 def wait_status(csms: Csms, status: str) -> None:
     csms.wait_for(STATUS, lambda payload: payload["status"] == status, seconds=TRIAL_S)
 
@@ -68,6 +72,8 @@ def test_a_firmware_is_told_as_installed_when_it_has_proven_itself(csms, box, se
     state = box.state()["update"]
     assert (state["slot"], state["result"], state["version"]) == ("b", "committed", NEW)
     csms.wait_for("SecurityEventNotification", lambda payload: payload["type"] == "FirmwareUpdated")
+    box.wait_for(lambda state: state["backend"]["waiting"] == 0, 10)
+    assert len(events(csms, "FirmwareUpdated")) == 1
 
 
 def test_a_firmware_that_was_given_up_is_told_as_failed_and_the_former_one_says_why(csms, box, servers, firmware):
@@ -127,6 +133,9 @@ def test_a_firmware_that_is_not_right_is_not_installed(csms, box, servers, firmw
     assert csms.call("UpdateFirmware", payload) == {}
     csms.wait_for(STATUS, lambda payload: payload["status"] in ("InstallationFailed", "DownloadFailed"))
     assert any(reason in entry["text"] for entry in box.log())
+    if reason == "damaged":
+        forged = "InvalidFirmwareSignature"
+        csms.wait_for("SecurityEventNotification", lambda payload: payload["type"] == forged)
     state = box.state()
     assert state["update"]["state"] == "idle" and "update" not in state["limits"]
     box.plug()

@@ -293,3 +293,49 @@ def test_a_file_that_is_no_container_is_not_taken_as_an_image(tmp_path, content)
         Simulator(options=("--image", str(path))),
     ):
         raise AssertionError("it started")
+
+
+def test_a_flash_on_which_an_image_was_refused_takes_the_next_one(simulator, old, tmp_path):
+    wrong, right = tmp_path / "wrong.wbx", tmp_path / "right.wbx"
+    wrong.write_bytes(old[:-1] + bytes((old[-1] ^ 1,)))
+    right.write_bytes(old)
+    data = tmp_path / "flash"
+    with pytest.raises(SimulatorError, match="damaged"):
+        simulator(options=("--image", str(wrong)), data=data)
+    box = simulator(options=("--image", str(right)), data=data)
+    box.advance(5)
+    assert box.state()["update"]["slot"] == "a"
+
+
+def test_an_image_is_not_put_over_a_firmware_that_is_there(simulator, firmware, old, tmp_path):
+    first, second = tmp_path / "first.wbx", tmp_path / "second.wbx"
+    first.write_bytes(old)
+    second.write_bytes(firmware())
+    data = tmp_path / "flash"
+    simulator(options=("--image", str(first)), data=data).stop()
+    for options in (("--image", str(second)), ()):
+        box = simulator(options=options, data=data)
+        box.advance(5)
+        assert versions(box)[-1] == OLD
+        box.stop()
+
+
+def test_how_updates_end_stands_in_the_security_log(simulator, firmware, old, tmp_path):
+    path = tmp_path / "old.wbx"
+    path.write_bytes(old)
+    box = simulator(options=("--image", str(path)))
+    box.advance(5)
+    app = expert(box)
+    spoilt = bytearray(firmware())
+    spoilt[100] ^= 1
+    opened = app.put("firmware", bytes(spoilt))
+    app.send_from(opened, bytes(spoilt), 8_000)
+    assert app.take_events("transfer_failed")
+    app.upload("firmware", firmware())
+    box.advance(100)
+    app = expert(box)
+    entries = [line.split(",", 3)[3] for line in app.download("security.csv").decode().splitlines()]
+    noted = [entry for entry in entries if entry.startswith("firmware")]
+    assert len(noted) == 3, entries
+    assert noted[0].startswith("firmware,Bluetooth,") and "refused: " in noted[0]
+    assert noted[1:] == [f"firmware,Bluetooth,installed {NEW}", f"firmware,wallbox,kept {NEW}"]

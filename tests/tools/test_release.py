@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,14 @@ from sign import container, keys
 SECONDS = 120
 
 
-def made(target: Path, *arguments: str, seed: str = "1") -> dict[str, bytes]:
-    environment = dict(os.environ, PYTHONHASHSEED=seed)
-    command = [sys.executable, str(ROOT / "tools" / "release.py"), "--target", str(target), *arguments]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+def made(
+    target: Path, *arguments: str, seed: str = "1", root: Path = ROOT, umask: int = -1, **variables: str
+) -> dict[str, bytes]:
+    environment = dict(os.environ, PYTHONHASHSEED=seed, **variables)
+    command = [sys.executable, str(root / "tools" / "release.py"), "--target", str(target), *arguments]
+    answer = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=SECONDS, umask=umask, cwd=target
+    )
     assert answer.returncode == 0, answer.stderr
     return {path.name: path.read_bytes() for path in target.iterdir()}
 
@@ -31,6 +36,30 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def test_the_same_sources_give_the_same_bytes(files: dict[str, bytes], tmp_path: Path) -> None:
     assert made(tmp_path, "--version", "3.2.1", "--counter", "7", seed="2") == files
+
+
+def test_another_folder_umask_locale_and_time_zone_give_the_same_bytes(tmp_path: Path) -> None:
+    here, there, copy = tmp_path / "here", tmp_path / "there", tmp_path / "a copy of the sources"
+    here.mkdir()
+    there.mkdir()
+    for name in ("firmware", "boards", "tools", "requirements"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    # Without a clone only this tells when it was made.
+    epoch = {"SOURCE_DATE_EPOCH": "1764086400"}
+    ours = made(here, umask=0o022, TZ="UTC", LC_ALL="C.UTF-8", **epoch)
+    theirs = made(there, root=copy, umask=0o077, TZ="Pacific/Kiritimati", LC_ALL="C", seed="2", **epoch)
+    assert ours.keys() == theirs.keys()
+    same = [name for name in ours if not name.endswith(".json") or name.endswith(".cdx.json")]
+    assert len(same) == 6
+    for name in same:
+        assert ours[name] == theirs[name], name
+    # The manifest beside it also names the commit.
+    for name in set(ours) - set(same):
+        described = [json.loads(files[name]) for files in (ours, theirs)]
+        for one in described:
+            del one["commit"], one["changed"]
+        assert described[0] == described[1]
 
 
 def test_each_board_has_a_container_signed_for_it(files: dict[str, bytes]) -> None:
