@@ -136,6 +136,14 @@ def test_what_is_installed_stands_in_the_security_log():
         assert (kept().trial, box.update.state) == (1, service.RESTART)
 
 
+def test_what_runs_comes_back_though_the_record_names_the_other_slot():
+    with Box() as box:
+        keep(good=1, counter=1)
+        box.restart()
+        assert box.send(SECOND) is None
+        assert (kept().good, kept().trial) == (0, 1)
+
+
 def test_without_a_record_nothing_is_taken_since_it_may_be_too_old():
     with Box() as box:
         load = slots.load

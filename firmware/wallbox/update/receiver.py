@@ -143,6 +143,8 @@ class Receiver:
         if update.slot is None:
             return False
         record = self._record()
+        # What runs is what comes back, also when the loader could not keep that it had to start the other slot.
+        record.good = update.slot
         record.begin(self._slot, self.version)
         self._keep(record)
         update.state = RESTART
