@@ -75,7 +75,7 @@ def rebuilt(heads) -> Record:
 
 
 def choose(record: Record, is_sound):
-    """The slot to start, None when `is_sound(slot)` of neither; `record` is changed to what must be kept before the start."""
+    """The slot to start, None when `is_sound(slot)` of neither; `record` becomes what must be kept before the start."""
     trial, good = record.trial, record.good
     if trial is not None:
         if not is_sound(trial):

@@ -46,9 +46,9 @@ def test_another_folder_umask_locale_and_time_zone_give_the_same_bytes(tmp_path:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / ".venv").symlink_to(ROOT / ".venv")
     # Without a clone only this tells when it was made.
-    epoch = {"SOURCE_DATE_EPOCH": "1764086400"}
-    ours = made(here, umask=0o022, TZ="UTC", LC_ALL="C.UTF-8", **epoch)
-    theirs = made(there, root=copy, umask=0o077, TZ="Pacific/Kiritimati", LC_ALL="C", seed="2", **epoch)
+    epoch = "1764086400"
+    ours = made(here, umask=0o022, TZ="UTC", LC_ALL="C.UTF-8", SOURCE_DATE_EPOCH=epoch)
+    theirs = made(there, root=copy, umask=0o077, TZ="Pacific/Kiritimati", LC_ALL="C", seed="2", SOURCE_DATE_EPOCH=epoch)
     assert ours.keys() == theirs.keys()
     same = [name for name in ours if not name.endswith(".json") or name.endswith(".cdx.json")]
     assert len(same) == 6

@@ -1,4 +1,4 @@
-"""What takes a container from whoever sends it: what is refused and told, and what a cut, a wait or another sender does."""
+"""Takes a container from whoever sends it: what is refused and told, and what cuts, waits and other senders do."""
 
 import asyncio
 import json
@@ -57,9 +57,7 @@ class Box:
         self.events = []
         self.limits = set()
         self.backend = Record(security_event=lambda kind, info: self.events.append(kind))
-        self.offer = Record(
-            set=lambda name, *_: self.limits.add(name), clear=lambda name: self.limits.discard(name)
-        )
+        self.offer = Record(set=lambda name, *_: self.limits.add(name), clear=lambda name: self.limits.discard(name))
         self.snapshot = Record(updating=False, changed=asyncio.Event())
         self.session = Record(active=False)
         self.security = Journal(self.folder, "security", 4)
@@ -193,7 +191,7 @@ def test_what_comes_after_a_silence_is_not_written_as_a_car_may_charge_by_then()
         box.clock.now_ms += 120_000
         before = box.flash.writes
         assert "given up" in str(failed(target.write, SECOND[6_000:]))
-        assert box.flash.writes == before 
+        assert box.flash.writes == before
         assert box.update.state == service.IDLE and not box.limits and "silent" in box.log.codes()
 
 
@@ -382,5 +380,3 @@ def test_no_flash_for_the_mark_ends_the_upload_and_nothing_is_started():
         finally:
             os.rmdir(box.folder + "/firmware.head")
         assert box.update.state == service.IDLE and kept().trial is None
-
-

@@ -9,7 +9,7 @@ from micropython import const
 from hal import slots
 from loader import start
 
-# So long it takes at most to choose a firmware, in some three seconds, and for that until its own watchdog runs, in two.
+# So long choosing a firmware may take, which needs three seconds, and starting it until its own watchdog runs.
 _START_MS = const(30_000)
 # Without a firmware somebody is at the service port, or flash could not be read and is read again some day.
 _WAIT_MS = const(86_400_000)

@@ -133,7 +133,7 @@ class Receiver:
             raise
         self._app.log.add("warning", "update", "installed" if self.installed else "written", self.text())
         if self.installed:
-            SecurityLog(self._app).add("firmware", self.source, "installed " + self.version)
+            SecurityLog(self._app).add("firmware", self.source, "installed %s" % self.version)
         self.close()
         return self.installed
 
@@ -145,7 +145,7 @@ class Receiver:
         record = self._record()
         # What runs is what comes back, also when the loader could not keep that it had to start the other slot.
         record.good = update.slot
-        record.begin(self._slot, self.version)
+        record.begin(self._slot, self.writer.header.version)
         self._keep(record)
         update.state = RESTART
         return True

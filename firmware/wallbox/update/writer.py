@@ -155,4 +155,4 @@ class Writer:
             raise Refused("sha256", "what was received has another SHA-256 than was announced")
         if digest.digest() != header.sha256:
             raise Refused("damaged", "the firmware is damaged: its SHA-256 is not that of its header")
-        await self._store(0, memoryview(self.head))
+        await self._store(0, self.head)

@@ -47,7 +47,7 @@ def partition(label, size, kind=1, encrypted=False):
 
 
 def _ciphered(block, place, back=False):
-    """A block under a cipher that stands in for XTS-AES: each byte hangs on those before it and on a key of the place."""
+    """A block under a cipher that stands in for XTS-AES: each byte hangs on the former and a key of the place."""
     key = sha256(b"%d" % place).digest()
     found = bytearray(_CIPHER_BYTES)
     before = key[-1]
