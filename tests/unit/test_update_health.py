@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from storage_help import scratch
-from virtual_time import Record
+from virtual_time import Record, VirtualTime
 
 from journal import Journal
 from loader import record as records
@@ -169,3 +169,55 @@ def test_a_record_that_cannot_be_read_is_a_reason_not_to_keep_the_firmware():
         assert "cannot be read" in health._commit(rig.app.update, None)
     finally:
         health.load_record = before
+
+
+class Restarted(Exception):
+    pass
+
+
+def test_a_trial_ends_though_the_proof_itself_dies_again_and_again():
+    rig = Rig()
+    time = VirtualTime()
+    rig.app.clock = Record(ticks_ms=time.ticks_ms, poll=time.poll, uptime_s=lambda: time.now_ms // 1_000)
+    rig.app.backend = Record(keep=lambda: None)
+    update = Record(state=health.TRIAL, record=records.Record(), slot=1)
+    saved, deaths = [], []
+
+    def restart(reason):
+        raise Restarted(reason)
+
+    rig.app.restart = restart
+    ill, health.Health.ill = health.Health.ill, lambda _self: None
+    before, health._commit = health._commit, lambda *_: {}["a mistake"]
+
+    async def supervised():
+        while True:
+            try:
+                await health.run(rig.app, update, Record(save=saved.append), lambda _ms: None)
+            except KeyError:
+                # As the supervisor does it.
+                deaths.append(time.now_ms)
+                await asyncio.sleep_ms(1_000)
+
+    try:
+        asyncio.run(supervised())
+    except Restarted:
+        assert 400_000 <= time.now_ms < 402_000, time.now_ms
+        assert len(deaths) > 3 and "looked after" in records.unpack(saved[-1]).reason
+    else:
+        raise AssertionError("it never ended")
+    finally:
+        health.Health.ill, health._commit = ill, before
+
+
+def test_a_header_that_cannot_be_read_any_more_is_a_reason_not_to_keep_the_firmware():
+    before, health.load_record = health.load_record, records.Record
+
+    def read(_slot, _offset, buf):
+        buf[:] = bytes(len(buf))
+
+    try:
+        reason = health._commit(Record(slot=1), Record(read=read))
+    finally:
+        health.load_record = before
+    assert "refuses" in reason and "WBX1" in reason

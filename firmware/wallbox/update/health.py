@@ -22,6 +22,8 @@ from wallbox.update.service import IDLE, TRIAL, load_record
 _SOUND_MS = const(60_000)
 # What is not well by then is given up: a reset, and the next try.
 _LONGEST_MS = const(300_000)
+# By then one or the other has come, unless the proof itself dies, which begins it anew.
+_END_S = const(400)
 _LOOK_MS = const(1_000)
 _BEAT_MS = const(10_000)
 # Turns of the control loop that may come late within a second: one for a sector of flash that is erased, and to spare.
@@ -131,6 +133,8 @@ async def _prove(app, update, slots, beat) -> None:
     while True:
         beat(_BEAT_MS)
         await app.clock.poll(_LOOK_MS, _LOOK_MS)
+        if app.clock.uptime_s() >= _END_S:
+            _give_up(app, update, slots, "it could not be looked after")
         now = app.clock.ticks_ms()
         ill = health.ill()
         if ill is None and ticks_diff(now, sound) >= _SOUND_MS:
@@ -157,7 +161,7 @@ def _commit(update, slots):
     try:
         record.commit(start.header(slots, update.slot).counter)
         slots.save(record.pack())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return "the flash memory refuses to keep it (%s)" % error
     update.record = record
     update.state = IDLE
