@@ -10,6 +10,7 @@ import firmwares
 import pytest
 import slot_image
 import slots_file
+from containers import sealed
 from installer_client import InstallerClient
 
 from simulator import Simulator, SimulatorError
@@ -136,6 +137,13 @@ def test_a_broken_firmware_gets_two_starts_and_then_the_former_one_comes_back(up
     # All is as it was: it charges, and takes the next update.
     box.plug()
     box.until(lambda state: state["contactor"]["closed"], 150, 1)
+
+
+def test_a_firmware_that_is_signed_and_whole_but_no_file_system_gives_way_to_the_former_one(updated):
+    box = updated(sealed(b"x" * 9_000, version=NEW, counter=2))
+    box.until(lambda state: state["power"] and state["update"]["slot"] == "a", 120, 1)
+    box.advance(5)
+    assert box.log(code="rolled_back") and box.state()["update"]["result"] == "rolled_back"
 
 
 def test_what_was_wrong_before_the_update_does_not_count_against_it(updated):
