@@ -243,8 +243,8 @@ def test_a_transaction_that_is_refused_goes_on_without_energy_when_so_configured
     here.heard("Preparing")
     here.tap()
     here.heard("SuspendedEVSE")
-    state = here.until(lambda state: not state["contactor"]["closed"] and state["offered_a"] == 0)
-    assert state["session"]["active"] and state["why"]["code"] == "limit_backend"
+    state = here.until(lambda state: state["why"]["code"] == "limit_backend")
+    assert state["session"]["active"] and not state["contactor"]["closed"] and state["offered_a"] == 0
     assert "refuses the card" in state["why"]["text"]
     assert not csms.seen("StopTransaction")
     csms.answer("StartTransaction")

@@ -143,10 +143,11 @@ def _stop_payload(self, record: list, utc: int, transaction_id: int) -> dict:
         _, _, _, boot, origin = _note(self)
         if not (_belongs(self, "stop", record) and boot == record[0]):
             origin = utc - record[1]
-        payload["transactionData"] = [
-            {"timestamp": iso(min(origin + uptime, utc)), "sampledValue": samples.unpack(packed, context)}
-            for uptime, context, packed in record[7]
-        ]
+        entries = payload["transactionData"] = []
+        for uptime, context, packed in record[7]:
+            # What was sampled with the stop has its time, though clock and uptime count their seconds apart.
+            at = utc if uptime == record[1] else min(origin + uptime, utc)
+            entries.append({"timestamp": iso(at), "sampledValue": samples.unpack(packed, context)})
     return payload
 
 
