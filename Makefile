@@ -73,8 +73,8 @@ provision: setup ## give a wallbox its serial number, passkey, key and label (AR
 selftest: setup ## test a real board on its service port (PORT=/dev/ttyACM0; ARGS="--help"), see docs/bring-up.md
 	@$(BIN)/python tools/selftest.py --port "$(PORT)" $(ARGS)
 
-test: setup setup-browser lint ## lint, check types, run every test
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+test: setup setup-browser lint ## lint, check types, run every test (IMAGE=build/...wbx: on that image)
+	$(BIN)/python -m pytest -n $(JOBS) $(FROM_IMAGE) $(ARGS)
 
 simulate: setup ## boxes live through faults and power cuts in virtual time (SEEDS=20 HOURS=240), every step judged
 	@$(BIN)/python tools/campaign.py --seeds $(SEEDS) --hours $(HOURS) --jobs $(JOBS) $(ARGS)

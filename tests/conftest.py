@@ -68,7 +68,8 @@ class UnitFile(pytest.File):
         scratch = self.config._tmp_path_factory.mktemp(self.path.stem)  # pyright: ignore[reportAttributeAccessIssue]
         command = [str(MICROPYTHON), "-X", f"heapsize={UNIT_HEAP}", "tests/unit/run.py"]
         command += [str(self.path.relative_to(ROOT)), *parts]
-        environment = dict(os.environ, TEST_TMP=str(scratch))
+        firmware = shared(self.config._tmp_path_factory, worker(self.config), "compiled", image.compile_plain)  # pyright: ignore[reportAttributeAccessIssue]
+        environment = dict(os.environ, TEST_TMP=str(scratch), FIRMWARE=str(firmware))
         try:
             answer = subprocess.run(
                 command,
@@ -146,30 +147,36 @@ def pytest_runtest_makereport(item: pytest.Item):
     return report
 
 
+def worker(config: pytest.Config) -> str:
+    """Which of the workers of a run this is, "master" when there is only one process."""
+    return getattr(config, "workerinput", {}).get("workerid", "master")
+
+
+def shared(factory: pytest.TempPathFactory, worker_id: str, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that one of the workers of a run has filled, by `fill`; the others wait for it."""
+    base = factory.getbasetemp()
+    if worker_id != "master":
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        end = time.monotonic() + FILL_SECONDS
+        while not done.exists():
+            assert time.monotonic() < end, f"the worker that makes {name} has not done so"
+            time.sleep(0.1)
+        return folder
+    fill(folder)
+    done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def shared_folder(
     tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Callable[[str, Callable[[Path], None]], Path]:
     """Return a function of (name, function that fills a folder): one of the workers of a run calls that function."""
-    base = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        base = base.parent
-
-    def get(name: str, fill: Callable[[Path], None]) -> Path:
-        folder, done = base / name, base / f"{name}.done"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            end = time.monotonic() + FILL_SECONDS
-            while not done.exists():
-                assert time.monotonic() < end, f"the worker that makes {name} has not done so"
-                time.sleep(0.1)
-            return folder
-        fill(folder)
-        done.touch()
-        return folder
-
-    return get
+    return lambda name, fill: shared(tmp_path_factory, worker_id, name, fill)
 
 
 @pytest.fixture(scope="session")

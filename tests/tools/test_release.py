@@ -34,10 +34,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return made(tmp_path_factory.mktemp("release"), "--version", "3.2.1", "--counter", "7")
 
 
-def test_the_same_sources_give_the_same_bytes(files: dict[str, bytes], tmp_path: Path) -> None:
-    assert made(tmp_path, "--version", "3.2.1", "--counter", "7", seed="2") == files
-
-
 def test_another_folder_umask_locale_and_time_zone_give_the_same_bytes(tmp_path: Path) -> None:
     here, there, copy = tmp_path / "here", tmp_path / "there", tmp_path / "a copy of the sources"
     here.mkdir()

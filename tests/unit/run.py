@@ -7,7 +7,8 @@ import sys
 
 HELP = "micropython tests/unit/run.py tests/unit/test_x.py [part of a test's name ...]"
 HERE = "tests/unit/run.py"
-IMPORT_FOLDERS = ("firmware", "firmware/lib", "boards/simulator", "tests/unit", ".venv/micropython")
+# What pytest has compiled already, in the folder that FIRMWARE names: much is loaded again and again in the tests.
+FIRMWARE = ("firmware", "firmware/lib", "boards/simulator", ".venv/micropython")
 
 
 def extend_import_path():
@@ -20,7 +21,9 @@ def extend_import_path():
     root = __file__[: -len(HERE)]
     if not root.startswith("/"):
         root = os.getcwd() + "/" + root
-    sys.path[:0] = [root + folder for folder in IMPORT_FOLDERS]
+    compiled = os.getenv("FIRMWARE")
+    firmware = compiled + "/" if compiled else root
+    sys.path[:0] = [firmware + folder for folder in FIRMWARE] + [root + "tests/unit"]
 
 
 def test_names(path):
