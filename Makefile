@@ -14,7 +14,8 @@ HOURS ?= 240
 ARGS ?=
 # A container of `make image` that `make run` and `make test` start in the place of the source tree.
 IMAGE ?=
-FROM_IMAGE = $(if $(IMAGE),--image "$(abspath $(IMAGE))")
+# With "=": pytest takes what stands apart for a folder of tests, and then looks for none of its options there.
+FROM_IMAGE = $(if $(IMAGE),--image="$(abspath $(IMAGE))")
 
 .PHONY: help sign flash image csms installer provision selftest setup setup-browser setup-bench setup-energy run test simulate mutants lint format bench footprint timing energy clean
 

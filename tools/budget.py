@@ -77,7 +77,7 @@ class Life:
 
 def compiled(folder: Path) -> dict[str, int]:
     """Compile the firmware into a folder, as it lies in a slot -> bytes of each file, by its path."""
-    slot_image.compile_into(folder, BOARD.name)
+    slot_image.compile_into(folder)
     return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*.mpy"))}
 
 

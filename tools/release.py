@@ -120,7 +120,7 @@ def make(board: str, options: argparse.Namespace) -> Path:
     version, number = options.version, options.counter
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        slot_image.compile_into(folder, board)
+        slot_image.compile_into(folder)
         slot_image.name(folder, version)
         romfs = slot_image.pack(folder)
         manifest = described(folder, board, version, number, romfs)

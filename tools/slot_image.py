@@ -15,9 +15,10 @@ from mpremote.romfs import make_romfs
 from sign import container, keys
 from sign.__main__ import MPY, built
 
+CHIP = "esp32s3"
 SIMULATOR = "simulator"
 # Name of a board's folder -> the board that its containers name.
-BOARDS = {"esp32s3": "wallbox-s3-1", SIMULATOR: SIMULATOR}
+BOARDS = {CHIP: "wallbox-s3-1", SIMULATOR: SIMULATOR}
 # Run by name: not compiled with the modules, whose place they are beside.
 PROGRAMS = ("boot", "main")
 VERSION = re.compile(r'^VERSION = "(.*)"$', re.MULTILINE)
@@ -31,9 +32,12 @@ def version() -> str:
     return found[1]
 
 
-def compile_into(folder: Path, board: str = SIMULATOR) -> None:
-    """Fill a folder with the firmware as it lies in a slot; the simulated board's drivers are not in it."""
-    image.compile_firmware(folder, board="" if board == SIMULATOR else board)
+def compile_into(folder: Path) -> None:
+    """Fill a folder with the firmware as it lies in a slot of every board.
+
+    The chip's drivers are in it; the simulated board has its own, and looks for them first.
+    """
+    image.compile_firmware(folder, board=CHIP)
     for program in PROGRAMS:
         compile_module(SOURCE / f"{program}.py", folder / f"{program}.mpy")
 

@@ -208,7 +208,8 @@ class Bench:
         if start.prepare(slots) is None:
             self.plant.watchdog.stop()
             return False
-        sys.path[:] = [place for place in sys.path if not place.endswith(_FIRMWARE)]
+        # The image has the chip's drivers; those of this board come first.
+        sys.path[:] = [place for place in sys.path if not place.endswith(_FIRMWARE + (start.PLACE,))] + [start.PLACE]
         return True
 
     def _run_app(self, coroutine):
