@@ -111,6 +111,31 @@ def test_an_interrupted_transaction_ends_with_power_loss_and_the_last_register()
     assert len(central.transactions()) == 1
 
 
+def test_a_stop_after_a_power_cut_is_not_earlier_than_values_in_whose_taking_a_second_ended():
+    folder, central = scratch("ocpp-second"), Central()
+
+    async def life(point):
+        point.transactions.begin(TAG, 1000)
+        await point.delivered()
+        clock = point.clock
+        told = clock.utc_s
+
+        def tick():
+            clock._time.now_ms += 1000
+            return told()
+
+        clock.utc_s = tick
+        point.transactions.values(energy(1200), "Sample.Periodic")
+        clock.utc_s = told
+        await point.delivered()
+
+    boot(folder, central, life)
+    boot(folder, central, settle, utc=NOON + 5000)
+    _, values, stop = central.transactions()[0]
+    assert stop["timestamp"] >= values[-1]["meterValue"][0]["timestamp"], (values, stop)
+    assert stop["meterStop"] == 1200
+
+
 def test_a_reset_that_was_expected_gives_the_reason_and_one_that_never_came_does_not():
     for wait, reason in ((5, "HardReset"), (300, "PowerLoss")):
         folder, central = scratch("ocpp-reset"), Central()

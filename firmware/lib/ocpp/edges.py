@@ -98,11 +98,12 @@ def values(self, sampled: list, context: str, utc=None, connector: int = 1) -> N
     On connector 1 they belong to the running transaction, if there is one.
     """
     transaction = self.current if connector else None
+    head = self.queue.stamp(utc)
     if transaction:
-        # Before they leave: a stop after a power cut must not be earlier or lower than what it follows.
+        # Before they leave, and with a time behind theirs: a stop after a power cut must not be earlier or lower than
+        # what it follows.
         transaction.meter_wh = max(transaction.meter_wh, samples.register_wh(sampled) or 0)
         _save(self)
-    head = self.queue.stamp(utc)
     head += [connector, transaction.number if transaction else 0, samples.number(samples.CONTEXTS, context)]
     for part in _parts(sampled):
         self._append("values", head + [part])
