@@ -203,7 +203,7 @@ def test_garbage_is_collected_before_the_heap_is_full_of_holes():
     before = gc.threshold()
     try:
         started(0)
-        assert gc.threshold() == 8_192, gc.threshold()
+        assert gc.threshold() == 4_096, gc.threshold()
     finally:
         gc.threshold(before)
 

@@ -15,7 +15,7 @@ _START_MS = const(30_000)
 _WAIT_MS = const(86_400_000)
 # Garbage is collected after so many bytes, not when nothing is free any more: by then the heap is full of holes, and
 # has grown into what Wi-Fi and TLS need (docs/footprint.md).
-_COLLECT_BYTES = const(8_192)
+_COLLECT_BYTES = const(4_096)
 
 
 def run() -> None:
